@@ -1,0 +1,45 @@
+import knex, { type Knex } from 'knex';
+import pg from 'pg';
+
+export type Database = Knex;
+export type Transaction = Knex.Transaction;
+
+const INT8 = 20;
+
+/**
+ * Opens a pool. bigint columns come back as numbers: all of ours are ids, sequence numbers and counts, far below
+ * 2^53, and a value that is not throws instead of being rounded.
+ *
+ * @param poolMax connections at most. The commit loop has a pool of its own (see commit-store), so a flood of
+ *   admin queries cannot hold up a lease.
+ */
+export function openDatabase(args: { url: string; poolMax: number; applicationName: string; onConnect?: string }): Database {
+  return knex({
+    client: 'pg',
+    connection: {
+      connectionString: args.url,
+      application_name: args.applicationName,
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+      types: { getTypeParser: typeParser },
+    },
+    pool: {
+      min: 0,
+      max: args.poolMax,
+      acquireTimeoutMillis: 10_000,
+      afterCreate: (connection: pg.Client, done: (error: Error | null, connection: pg.Client) => void) => {
+        if (args.onConnect === undefined) return done(null, connection);
+        connection.query(args.onConnect, (error) => done(error, connection));
+      },
+    },
+  });
+}
+
+function typeParser(oid: number, format?: 'text' | 'binary') {
+  if (oid !== INT8) return format === 'binary' ? pg.types.getTypeParser(oid, 'binary') : pg.types.getTypeParser(oid, 'text');
+  return (text: string) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value)) throw new RangeError(`bigint out of range: ${text}`);
+    return value;
+  };
+}

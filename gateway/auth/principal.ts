@@ -1,0 +1,16 @@
+import type { AnnotatorId } from '../../engine/ids.ts';
+
+export type Role = 'annotator' | 'supervisor' | 'admin';
+
+/** Who is on the other end, as its token says. `actor` goes into histories and audit logs: never a name. */
+export interface Principal {
+  readonly tokenId: number;
+  readonly role: Role;
+  readonly annotatorId: AnnotatorId | null;
+  readonly actor: string;
+}
+
+export interface Authenticator {
+  /** @returns undefined for an unknown, expired or revoked token. Answers may be up to a second old. */
+  authenticate(token: string): Promise<Principal | undefined>;
+}
