@@ -112,12 +112,26 @@ export interface ControlDoor {
   cancelTask(projectId: ProjectId, taskId: TaskId, actor: string): Promise<Result<{ state: string }>>;
   /** A held or cancelled task waits again, attempts back at 0. */
   requeueTask(projectId: ProjectId, taskId: TaskId, actor: string): Promise<Result<{ state: string }>>;
-  setPriority(projectId: ProjectId, taskId: TaskId, priority: number, actor: string): Promise<Result<{ priority: number }>>;
-  setOverlap(projectId: ProjectId, taskId: TaskId, overlap: number, actor: string): Promise<Result<{ state: string }>>;
+  setPriority(
+    projectId: ProjectId,
+    taskId: TaskId,
+    priority: number,
+    actor: string,
+  ): Promise<Result<{ priority: number }>>;
+  setOverlap(
+    projectId: ProjectId,
+    taskId: TaskId,
+    overlap: number,
+    actor: string,
+  ): Promise<Result<{ state: string }>>;
   revoke(ref: AssignmentRef, actor: string, reason?: string): Promise<Result<{ ended: true }>>;
   /** The project's row changed (settings, status): read it again and act on it, at once. Recorded as a transition. */
-  projectChanged(projectId: ProjectId, change: 'settings' | 'paused' | 'resumed' | 'archived', actor: string): Promise<Result<{ seen: true }>>;
-  /** The annotator's row or memberships changed: read it again; a ban or pause ends open leases. */
+  projectChanged(
+    projectId: ProjectId,
+    change: 'settings' | 'paused' | 'resumed' | 'archived',
+    actor: string,
+  ): Promise<Result<{ seen: true }>>;
+  /** The annotator's row or memberships changed: read it again. A ban revokes open leases; a pause only stops new ones. */
   annotatorChanged(annotatorId: AnnotatorId, actor: string): Promise<Result<{ seen: true }>>;
   /** Imported chunks wait to be announced: count them, number them, and wake whoever waits. */
   tasksImported(projectId: ProjectId): Promise<Result<{ announced: number }>>;

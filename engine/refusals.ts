@@ -9,11 +9,17 @@ export const REFUSALS = {
   shutting_down: { retryable: true, says: 'This node is stopping; reconnect.' },
   // Work.
   unknown_assignment: { retryable: false, says: 'No such assignment of yours.' },
-  lease_ended: { retryable: false, says: 'The lease has ended; what you sent is kept as your draft where possible.' },
-  already_submitted: { retryable: false, says: 'This assignment was already submitted under another submission id.' },
+  lease_ended: {
+    retryable: false,
+    says: 'The lease has ended; what you sent is kept as your draft where possible.',
+  },
+  already_submitted: {
+    retryable: false,
+    says: 'This assignment was already submitted under another submission id.',
+  },
   not_offered: { retryable: false, says: 'This assignment is not waiting to be accepted.' },
   not_accepted: { retryable: false, says: 'Accept the offer first.' },
-  invalid_result: { retryable: false, says: 'The result does not fit the project\'s result schema.' },
+  invalid_result: { retryable: false, says: "The result does not fit the project's result schema." },
   at_capacity: { retryable: false, says: 'You hold as many leases as your capacity allows.' },
   annotator_paused: { retryable: false, says: 'You are paused by a supervisor.' },
   annotator_banned: { retryable: false, says: 'You are banned.' },

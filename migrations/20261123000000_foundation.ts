@@ -102,6 +102,7 @@ export async function up(knex: Knex): Promise<void> {
       machine_version smallint not null default 1,
       overlap         smallint not null,
       filled          smallint not null default 0,      -- counted answers
+      filled_slots    smallint[] not null default '{}', -- the slots they took
       attempts        smallint not null default 0,      -- leases that ended without an answer
       hold_condition  smallint,
       hold_detail     text,
@@ -135,7 +136,7 @@ export async function up(knex: Knex): Promise<void> {
       at         timestamptz not null default now()
     );
 
-    create sequence assignment_ids increment 1;
+    create sequence assignment_ids increment 4096;         -- a node draws a block at a time
     create table assignments (
       id            bigint not null,
       project_id    int not null,

@@ -13,7 +13,12 @@ const INT8 = 20;
  * @param poolMax connections at most. The commit loop has a pool of its own (see commit-store), so a flood of
  *   admin queries cannot hold up a lease.
  */
-export function openDatabase(args: { url: string; poolMax: number; applicationName: string; onConnect?: string }): Database {
+export function openDatabase(args: {
+  url: string;
+  poolMax: number;
+  applicationName: string;
+  onConnect?: string;
+}): Database {
   return knex({
     client: 'pg',
     connection: {
@@ -21,7 +26,7 @@ export function openDatabase(args: { url: string; poolMax: number; applicationNa
       application_name: args.applicationName,
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
-      types: { getTypeParser: typeParser },
+      types: { getTypeParser },
     },
     pool: {
       min: 0,
@@ -35,11 +40,14 @@ export function openDatabase(args: { url: string; poolMax: number; applicationNa
   });
 }
 
-function typeParser(oid: number, format?: 'text' | 'binary') {
-  if (oid !== INT8) return format === 'binary' ? pg.types.getTypeParser(oid, 'binary') : pg.types.getTypeParser(oid, 'text');
-  return (text: string) => {
-    const value = Number(text);
-    if (!Number.isSafeInteger(value)) throw new RangeError(`bigint out of range: ${text}`);
-    return value;
-  };
+/** pg asks for a parser by column type and format. */
+function getTypeParser(oid: number, format: string): (value: string) => unknown {
+  if (oid === INT8 && format !== 'binary') return safeBigint;
+  return format === 'binary' ? pg.types.getTypeParser(oid, 'binary') : pg.types.getTypeParser(oid, 'text');
+}
+
+function safeBigint(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`bigint out of range: ${text}`);
+  return value;
 }

@@ -1,0 +1,10 @@
+import type { Knex } from 'knex';
+import * as foundation from '../migrations/20261123000000_foundation.ts';
+
+/**
+ * Every migration by the name that is kept in the database. Names never change. A list instead of a directory
+ * scan: it is the same under every loader, and a test compares it with the directory.
+ */
+export const MIGRATIONS: Readonly<Record<string, Knex.Migration>> = {
+  '20261123000000_foundation.ts': foundation,
+};

@@ -1,0 +1,44 @@
+import type { AssignmentIds } from './assignment-ids.ts';
+import type { Clock } from './clock.ts';
+import type { Committer } from './commit/committer.ts';
+import type { AnnotatorPush } from './door.ts';
+import type { AnnotatorId, ProjectId, ShardId, TaskId } from './ids.ts';
+import type { Limits } from './limits.ts';
+import type { Payloads } from './payloads.ts';
+import type { RecentRequests } from './recent-requests.ts';
+import type { Roster } from './roster.ts';
+import type { Store } from './store/store.ts';
+
+/** Something that an operator should know of. Never carries task data, results or names (I9). */
+export interface Incident {
+  readonly kind:
+    | 'commit_lost'
+    | 'read_failed'
+    | 'push_failed'
+    | 'load_failed'
+    | 'renew_failed'
+    | 'node_lost'
+    | 'task_quarantined'
+    | 'listener_failed';
+  readonly error?: unknown;
+  readonly shardId?: ShardId;
+  readonly taskId?: TaskId;
+  readonly detail?: string;
+}
+
+/** What every shard of a node shares. */
+export interface EngineContext {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly limits: Limits;
+  readonly roster: Roster;
+  readonly requests: RecentRequests;
+  readonly ids: AssignmentIds;
+  readonly payloads: Payloads;
+  readonly committer: Committer;
+  /** False when this node may no longer trust its own ownership: nothing is granted then. */
+  mayGrant(): boolean;
+  push(annotatorId: AnnotatorId, push: AnnotatorPush): void;
+  feed(projectId: ProjectId, seq: number): void;
+  incident(incident: Incident): void;
+}

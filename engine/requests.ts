@@ -1,0 +1,135 @@
+import type { EngineContext } from './context.ts';
+import type { RequestAnswer, WaitingReasons } from './door.ts';
+import { projectBar } from './eligibility.ts';
+import type { AnnotatorId, ProjectId } from './ids.ts';
+import type { Projects } from './projects.ts';
+import { ok, type Refusal, refuse, type Result } from './refusals.ts';
+import type { Member } from './roster.ts';
+import { viewLease } from './shard/grant.ts';
+import type { Lease } from './shard/lease.ts';
+import type { Shard } from './shard/shard.ts';
+import type { Term } from './shard/term.ts';
+import { addReasons, NO_REASONS, waitingReasons } from './shard/waiting.ts';
+import type { ProjectRow } from './store/store.ts';
+
+export interface WorkRequest {
+  readonly annotatorId: AnnotatorId;
+  readonly requestId: string;
+  /** Slugs; absent: any. */
+  readonly projects?: readonly string[];
+  /** Tried first among projects of equal priority: people stay with what they are doing. */
+  readonly first?: ProjectId;
+}
+
+/**
+ * The way to work: one lease, or a place in the queue and the reason for it.
+ *
+ * A repeated request id gets the first answer again: while it is being worked out the repeat joins it, while its
+ * lease is open the lease is found by it, and for a while after that it is known to have ended.
+ */
+export class Requests {
+  private readonly underWay = new Map<string, Promise<Result<RequestAnswer>>>();
+  private readonly context: EngineContext;
+  private readonly projects: Projects;
+
+  constructor(context: EngineContext, projects: Projects) {
+    this.context = context;
+    this.projects = projects;
+  }
+
+  request(request: WorkRequest): Promise<Result<RequestAnswer>> {
+    const key = `${request.annotatorId}:${request.requestId}`;
+    const underWay = this.underWay.get(key);
+    if (underWay) return underWay;
+    const answer = this.context.roster
+      .use(request.annotatorId, (member) => this.answer(member, request))
+      .finally(() => this.underWay.delete(key));
+    this.underWay.set(key, answer);
+    return answer;
+  }
+
+  private async answer(member: Member, request: WorkRequest): Promise<Result<RequestAnswer>> {
+    const repeated = await this.repeated(member, request.requestId);
+    if (repeated) return repeated;
+    const refusal = this.refusalFor(member);
+    if (refusal) return refusal;
+    // Who asks is there: a pause, or an offer that was missed, is over.
+    member.paused = false;
+    const projects = this.candidates(member, request);
+    if (projects.length === 0) return refuse('no_projects');
+    return this.search(member, request.requestId, projects);
+  }
+
+  private async repeated(member: Member, requestId: string): Promise<Result<RequestAnswer> | undefined> {
+    for (const lease of member.leases.values()) {
+      if (lease.requestId !== requestId) continue;
+      const shard = this.projects.shard(lease.shardId, lease.projectId);
+      return shard.use((term) => this.answerLease(shard, term, lease));
+    }
+    const granted = this.context.requests.find(member.row.id, requestId);
+    // A grant whose commit was lost never happened.
+    if (!granted || (await granted.saved) === 'lost') return undefined;
+    return refuse('lease_ended', 'The lease this request led to has ended: ask with a new request id.');
+  }
+
+  private refusalFor(member: Member): Refusal | undefined {
+    const { roster, limits } = this.context;
+    if (member.row.status === 'banned') return refuse('annotator_banned');
+    if (member.row.status === 'paused') return refuse('annotator_paused');
+    if (!this.context.mayGrant()) return refuse('unavailable', undefined, { retryAfterMs: limits.retryAfterMs });
+    if (roster.freeCapacitySlot(member) !== undefined) return undefined;
+    const { capacity } = member.row;
+    return refuse('at_capacity', `You hold ${member.leases.size} of ${capacity} leases: submit, skip or release one first.`);
+  }
+
+  private candidates(member: Member, request: WorkRequest): ProjectRow[] {
+    const named = request.projects === undefined ? undefined : this.projects.bySlugs(request.projects);
+    const open = this.projects.inOrder(named).filter((row) => projectBar(member.row, row) !== 'not_member');
+    const index = open.findIndex((row) => row.id === request.first);
+    const first = open[index];
+    if (first && first.settings.projectPriority === open[0]?.settings.projectPriority) {
+      open.splice(index, 1);
+      open.unshift(first);
+    }
+    return open.slice(0, this.context.limits.projectsPerRequestMax);
+  }
+
+  private async search(member: Member, requestId: string, projects: ProjectRow[]): Promise<Result<RequestAnswer>> {
+    let reasons: WaitingReasons = NO_REASONS;
+    for (const project of projects) {
+      const shard = this.projects.shardOf(project);
+      const tried = await shard.use((term) => this.tryShard(shard, term, member, requestId));
+      if (tried.ok) {
+        if ('assignment' in tried.value) return tried;
+        reasons = addReasons(reasons, tried.value.waiting);
+      } else {
+        if (tried.code !== 'unavailable' || projects.length === 1) return tried;
+        reasons = addReasons(reasons, { ...NO_REASONS, unavailableProjects: 1 });
+        shard.addWaiter(member, requestId);
+      }
+      // While this project was being asked, one that was asked before may have pushed something.
+      const pushed = await this.repeated(member, requestId);
+      if (pushed) return pushed;
+    }
+    return ok({ waiting: reasons });
+  }
+
+  private async tryShard(shard: Shard, term: Term, member: Member, requestId: string): Promise<Result<RequestAnswer>> {
+    const picked = await shard.pick(term, member, requestId);
+    if (picked === 'busy') return refuse('busy', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
+    if (typeof picked === 'object') {
+      this.context.roster.stopWaiting(member);
+      return this.answerLease(shard, term, picked);
+    }
+    if (!term.alive) return shard.unavailable();
+    if (!shard.addWaiter(member, requestId)) return refuse('busy', 'Too many annotators wait in this project.');
+    return ok({ waiting: waitingReasons(term, member) });
+  }
+
+  /** The data is read while the commit is under way; nothing is said before both are done. */
+  private async answerLease(shard: Shard, term: Term, lease: Lease): Promise<Result<RequestAnswer>> {
+    const saved = term.saved();
+    const assignment = await viewLease(term, lease);
+    return (await saved) === 'committed' ? ok({ assignment }) : shard.unavailable();
+  }
+}

@@ -1,0 +1,141 @@
+import type { Clock, Timer } from './clock.ts';
+import type { AnnotatorId, AssignmentId } from './ids.ts';
+import type { Lease } from './shard/lease.ts';
+import type { Term } from './shard/term.ts';
+import { type Result, refuse } from './refusals.ts';
+import type { AnnotatorRow, Store } from './store/store.ts';
+import { StoreError } from './store/store-error.ts';
+
+/** Somewhere an annotator waits: a shard. */
+export interface WaitingRoom {
+  readonly term: Term | undefined;
+  dropWaiter(annotatorId: AnnotatorId): void;
+}
+
+/** One annotator, as this node knows them. Capacity is counted from leases, never from connections (I2). */
+export interface Member {
+  row: AnnotatorRow;
+  connections: number;
+  /** By session:pause or a missed offer: nothing is pushed. */
+  paused: boolean;
+  readonly leases: Map<AssignmentId, Lease>;
+  readonly waitingIn: Set<WaitingRoom>;
+  /** Runs after the last socket went; when it fires the annotator stops waiting. */
+  grace: Timer | undefined;
+  /** Commands of this annotator that are running. */
+  uses: number;
+}
+
+/**
+ * Who is here, across the shards of this node.
+ *
+ * R1 A member stays while it has a socket, a lease, a place in a queue or a command running; others are let go and
+ *    read again. So there is never a second object for somebody who holds a lease.
+ * R2 Open leases are entered before they are committed, so two shards cannot both use the last free place.
+ */
+export class Roster {
+  private readonly members = new Map<AnnotatorId, Member>();
+  private readonly store: Store;
+  private readonly clock: Clock;
+  private readonly retryAfterMs: number;
+
+  constructor(args: { store: Store; clock: Clock; retryAfterMs: number }) {
+    this.store = args.store;
+    this.clock = args.clock;
+    this.retryAfterMs = args.retryAfterMs;
+  }
+
+  get size(): number {
+    return this.members.size;
+  }
+
+  peek(annotatorId: AnnotatorId): Member | undefined {
+    return this.members.get(annotatorId);
+  }
+
+  all(): IterableIterator<Member> {
+    return this.members.values();
+  }
+
+  /** Runs a command of this annotator; a lost database is a retryable refusal. */
+  async use<T>(annotatorId: AnnotatorId, run: (member: Member) => Promise<Result<T>>): Promise<Result<T>> {
+    try {
+      if (!this.members.has(annotatorId)) await this.read([annotatorId]);
+      const member = this.members.get(annotatorId);
+      if (!member) return refuse('not_found', 'There is no such annotator.');
+      member.uses += 1;
+      try {
+        return await run(member);
+      } finally {
+        member.uses -= 1;
+        this.letGo(member);
+      }
+    } catch (error) {
+      if (error instanceof StoreError) return refuse('unavailable', undefined, { retryAfterMs: this.retryAfterMs });
+      throw error;
+    }
+  }
+
+  /** Reads many at once (a shard's lease holders). Those already here keep their state. */
+  async read(ids: readonly AnnotatorId[]): Promise<void> {
+    const missing = ids.filter((id) => !this.members.has(id));
+    if (missing.length === 0) return;
+    for (const row of await this.store.readAnnotators(missing)) {
+      if (!this.members.has(row.id)) this.members.set(row.id, newMember(row));
+    }
+  }
+
+  /** The row changed on disk. @returns the member with its new row, or undefined if it is not here. */
+  async refresh(annotatorId: AnnotatorId): Promise<Member | undefined> {
+    const member = this.members.get(annotatorId);
+    if (!member) return undefined;
+    const [row] = await this.store.readAnnotators([annotatorId]);
+    if (row) member.row = row;
+    return member;
+  }
+
+  /** The smallest free place of this annotator's capacity, or undefined when all are taken. */
+  freeCapacitySlot(member: Member): number | undefined {
+    if (member.leases.size >= member.row.capacity) return undefined;
+    const taken = new Set<number>();
+    for (const lease of member.leases.values()) taken.add(lease.capacitySlot);
+    for (let slot = 0; slot < member.row.capacity; slot++) if (!taken.has(slot)) return slot;
+    return undefined;
+  }
+
+  connected(member: Member): void {
+    member.connections += 1;
+    member.grace?.cancel();
+    member.grace = undefined;
+  }
+
+  /** @returns true when that was the last socket. */
+  disconnected(member: Member, graceMs: number): boolean {
+    member.connections = Math.max(0, member.connections - 1);
+    if (member.connections > 0) return false;
+    member.grace?.cancel();
+    member.grace = this.clock.setTimer(graceMs, () => {
+      this.stopWaiting(member);
+      this.letGo(member);
+    });
+    return true;
+  }
+
+  stopWaiting(member: Member): void {
+    for (const room of [...member.waitingIn]) room.dropWaiter(member.row.id);
+    member.waitingIn.clear();
+  }
+
+  letGo(member: Member): void {
+    const idle = member.uses === 0 && member.connections === 0 && member.leases.size === 0 && member.waitingIn.size === 0;
+    if (idle && this.members.get(member.row.id) === member) this.members.delete(member.row.id);
+  }
+
+  stop(): void {
+    for (const member of this.members.values()) member.grace?.cancel();
+  }
+}
+
+function newMember(row: AnnotatorRow): Member {
+  return { row, connections: 0, paused: false, leases: new Map(), waitingIn: new Set(), grace: undefined, uses: 0 };
+}

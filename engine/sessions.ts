@@ -1,0 +1,91 @@
+import type { EngineContext } from './context.ts';
+import type { AssignmentView, SessionState, WaitingReasons } from './door.ts';
+import type { AnnotatorId } from './ids.ts';
+import type { Projects } from './projects.ts';
+import { ok, refuse, type Result } from './refusals.ts';
+import type { Member } from './roster.ts';
+import { viewLease } from './shard/grant.ts';
+import { addReasons, NO_REASONS, waitingReasons } from './shard/waiting.ts';
+
+/** How long a place in a queue outlives the annotator's last socket, in ms. */
+const WAITING_GRACE_MS = 15_000;
+
+/** Who is there: sockets that come and go, pauses, and the whole state for a client that lost track. */
+export class Sessions {
+  private readonly context: EngineContext;
+  private readonly projects: Projects;
+
+  constructor(context: EngineContext, projects: Projects) {
+    this.context = context;
+    this.projects = projects;
+  }
+
+  connect(annotatorId: AnnotatorId): Promise<Result<SessionState>> {
+    return this.context.roster.use(annotatorId, async (member) => {
+      if (member.row.status === 'banned') return refuse('annotator_banned');
+      this.context.roster.connected(member);
+      const nowMs = this.context.clock.nowMs();
+      for (const lease of member.leases.values()) {
+        lease.dropped = false;
+        const term = this.projects.shard(lease.shardId, lease.projectId).term;
+        if (term) lease.silentAtMs = nowMs + term.project.settings.heartbeatMs;
+      }
+      try {
+        return ok(await this.sessionOf(member));
+      } catch (error) {
+        // The caller takes a refusal as "not connected" and will not say goodbye.
+        this.context.roster.disconnected(member, WAITING_GRACE_MS);
+        throw error;
+      }
+    });
+  }
+
+  disconnect(annotatorId: AnnotatorId): void {
+    const member = this.context.roster.peek(annotatorId);
+    if (!member || !this.context.roster.disconnected(member, WAITING_GRACE_MS)) return;
+    const nowMs = this.context.clock.nowMs();
+    for (const lease of member.leases.values()) {
+      const term = this.projects.shard(lease.shardId, lease.projectId).term;
+      if (!term) continue;
+      // A dropped socket is a hint: it brings the end of silence nearer, never later.
+      lease.dropped = true;
+      lease.silentAtMs = Math.min(lease.silentAtMs, nowMs + term.project.settings.reconnectGraceMs);
+      term.schedule(lease, Math.min(lease.dueMs, lease.silentAtMs));
+    }
+  }
+
+  state(annotatorId: AnnotatorId): Promise<Result<SessionState>> {
+    return this.context.roster.use(annotatorId, async (member) => ok(await this.sessionOf(member)));
+  }
+
+  pause(annotatorId: AnnotatorId): Promise<Result<{ paused: true }>> {
+    return this.context.roster.use(annotatorId, async (member) => {
+      member.paused = true;
+      return ok({ paused: true });
+    });
+  }
+
+  resume(annotatorId: AnnotatorId): Promise<Result<SessionState>> {
+    return this.context.roster.use(annotatorId, async (member) => {
+      member.paused = false;
+      await this.projects.serve(member);
+      return ok(await this.sessionOf(member));
+    });
+  }
+
+  private async sessionOf(member: Member): Promise<SessionState> {
+    const assignments: AssignmentView[] = [];
+    for (const lease of [...member.leases.values()]) {
+      const term = this.projects.shard(lease.shardId, lease.projectId).term;
+      // Nobody is told of a lease that is not committed yet.
+      if (!term || (await term.saved()) !== 'committed' || !lease.open) continue;
+      assignments.push(await viewLease(term, lease));
+    }
+    let waiting: WaitingReasons | undefined;
+    for (const room of member.waitingIn) {
+      const reasons = room.term ? waitingReasons(room.term, member) : { ...NO_REASONS, unavailableProjects: 1 };
+      waiting = addReasons(waiting ?? NO_REASONS, reasons);
+    }
+    return { assignments, paused: member.paused, ...(waiting === undefined ? {} : { waiting }) };
+  }
+}

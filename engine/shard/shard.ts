@@ -1,0 +1,239 @@
+import type { Timer } from '../clock.ts';
+import type { EngineContext } from '../context.ts';
+import { projectBar } from '../eligibility.ts';
+import type { AnnotatorId, Incarnation, ProjectId, ShardId } from '../ids.ts';
+import { type Refusal, refuse, type Result } from '../refusals.ts';
+import type { Member, WaitingRoom } from '../roster.ts';
+import { StoreError } from '../store/store-error.ts';
+import type { TaskRow } from '../store/store.ts';
+import { lookAtDueLeases } from './expiry.ts';
+import { grant, mayReceive, suits, viewLease } from './grant.ts';
+import { announceImports } from './imports.ts';
+import type { Lease } from './lease.ts';
+import { adoptTask, recoverTerm } from './recover.ts';
+import { isReady, type TaskEntry } from './task-entry.ts';
+import type { Term, TermHost } from './term.ts';
+
+interface Waiter {
+  readonly member: Member;
+  readonly requestId: string;
+}
+
+/** How long until a lost shard is tried again, in ms. */
+const RELOAD_MS = 500;
+
+/**
+ * The actor of one shard: the term it owns, if it owns one, and who waits for work.
+ *
+ * S1 A command runs against a live term or is refused as retryable; it never sees half-loaded memory.
+ * S2 Who waits is remembered across terms: a shard that reloads serves them without being asked again.
+ * S3 A freed slot goes to the annotator who waits longest among those it suits, at once.
+ */
+export class Shard implements TermHost, WaitingRoom {
+  readonly shardId: ShardId;
+  readonly projectId: ProjectId;
+  private readonly context: EngineContext;
+  private readonly ownership: { incarnation(): Incarnation; readonly termMs: number };
+  private readonly waiters = new Map<AnnotatorId, Waiter>();
+  private current: Term | undefined;
+  private loading: Promise<Term | undefined> | undefined;
+  private reload: Timer | undefined;
+  private commands = 0;
+  private stopped = false;
+
+  constructor(args: {
+    context: EngineContext;
+    ownership: { incarnation(): Incarnation; readonly termMs: number };
+    shardId: ShardId;
+    projectId: ProjectId;
+  }) {
+    this.context = args.context;
+    this.ownership = args.ownership;
+    this.shardId = args.shardId;
+    this.projectId = args.projectId;
+  }
+
+  get term(): Term | undefined {
+    return this.current;
+  }
+
+  get waiting(): number {
+    return this.waiters.size;
+  }
+
+  /**
+   * Runs a command against the live term, loading it if need be. A lost database is a retryable refusal; any other
+   * exception is a bug and goes up.
+   */
+  async use<T>(command: (term: Term) => Promise<Result<T>>): Promise<Result<T>> {
+    const { limits } = this.context;
+    if (this.commands >= limits.mailboxMax) return refuse('busy', undefined, { retryAfterMs: limits.retryAfterMs });
+    this.commands += 1;
+    try {
+      const term = this.current ?? (await this.load());
+      return term ? await command(term) : this.unavailable();
+    } catch (error) {
+      if (error instanceof StoreError) return this.unavailable();
+      throw error;
+    } finally {
+      this.commands -= 1;
+    }
+  }
+
+  /** Waits for the commit of what the command wrote, then answers. */
+  async saved<T>(term: Term, answer: Result<T>): Promise<Result<T>> {
+    return (await term.saved()) === 'committed' ? answer : this.unavailable();
+  }
+
+  unavailable(): Refusal {
+    return refuse('unavailable', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
+  }
+
+  /**
+   * Finds this annotator a task and leases it.
+   *
+   * @returns 'none' when everything has been looked at, 'barred' when the project is closed to them.
+   */
+  async pick(term: Term, member: Member, requestId: string): Promise<Lease | 'none' | 'barred' | 'busy'> {
+    if (projectBar(member.row, term.project) !== undefined) return 'barred';
+    const { context } = this;
+    for (let reads = 0; reads <= context.limits.deepReadsMax; ) {
+      if (!term.alive || !mayReceive(term, member)) return 'none';
+      const wanted = (task: TaskEntry) => suits(member, task);
+      const picked = term.queue.pick(member.row.id, wanted);
+      if (picked.kind === 'none') return 'none';
+      if (picked.kind === 'task') {
+        const lease = grant(term, member, picked.task, requestId);
+        if (lease) return lease;
+        await context.ids.fetch();
+      } else {
+        await term.queue.read(picked.started, member.row.id, wanted);
+      }
+      reads += 1;
+    }
+    return 'busy';
+  }
+
+  /** @returns false when too many wait already. */
+  addWaiter(member: Member, requestId: string): boolean {
+    if (this.waiters.size >= this.context.limits.waitersMax && !this.waiters.has(member.row.id)) return false;
+    this.waiters.set(member.row.id, { member, requestId });
+    member.waitingIn.add(this);
+    return true;
+  }
+
+  dropWaiter(annotatorId: AnnotatorId): void {
+    this.waiters.get(annotatorId)?.member.waitingIn.delete(this);
+    this.waiters.delete(annotatorId);
+  }
+
+  /** A slot came free: to the one who waits longest and may have it. */
+  offer(term: Term, task: TaskEntry): void {
+    for (const waiter of this.waiters.values()) {
+      if (!isReady(task)) return;
+      if (this.isThere(waiter.member) && mayReceive(term, waiter.member) && suits(waiter.member, task)) {
+        const lease = grant(term, waiter.member, task, waiter.requestId);
+        if (lease) this.pushLease(term, waiter.member, lease);
+      }
+    }
+  }
+
+  /** New tasks, a resumed project, a changed skill: everybody who waits is looked at once, the longest first. */
+  async serveWaiters(term: Term): Promise<void> {
+    for (const waiter of [...this.waiters.values()]) {
+      if (!this.waiters.has(waiter.member.row.id) || !this.isThere(waiter.member)) continue;
+      const picked = await this.pick(term, waiter.member, waiter.requestId);
+      if (typeof picked === 'object') this.pushLease(term, waiter.member, picked);
+      if (!term.alive) return;
+    }
+  }
+
+  termLost(term: Term): void {
+    if (this.current !== term) return;
+    const wasLive = term.leases.size > 0 || this.waiters.size > 0;
+    term.end();
+    this.current = undefined;
+    if (wasLive) this.loadSoon();
+  }
+
+  leasesDue(term: Term): void {
+    for (const task of lookAtDueLeases(term)) this.offer(term, task);
+  }
+
+  adopt(term: Term, row: TaskRow): TaskEntry {
+    return adoptTask(term, row, []);
+  }
+
+  /** Loads the shard if it is not, whoever asks. @returns undefined while another node owns it. */
+  load(): Promise<Term | undefined> {
+    if (this.stopped) return Promise.resolve(undefined);
+    if (this.current) return Promise.resolve(this.current);
+    this.loading ??= this.takeOver().finally(() => {
+      this.loading = undefined;
+    });
+    return this.loading;
+  }
+
+  /** Drops the term without a word to the database: this incarnation is over. */
+  forget(): void {
+    if (this.current) this.termLost(this.current);
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.reload?.cancel();
+    this.current?.end();
+    this.current = undefined;
+  }
+
+  private async takeOver(): Promise<Term | undefined> {
+    try {
+      const term = await recoverTerm(this.context, this, {
+        shardId: this.shardId,
+        incarnation: this.ownership.incarnation(),
+        termMs: this.ownership.termMs,
+      });
+      if (!term) {
+        this.loadSoon();
+        return undefined;
+      }
+      this.current = term;
+      await announceImports(term);
+      if (this.waiters.size > 0) this.inBackground(this.serveWaiters(term));
+      return term;
+    } catch (error) {
+      this.loadSoon();
+      if (!(error instanceof StoreError)) this.context.incident({ kind: 'load_failed', error, shardId: this.shardId });
+      throw error;
+    }
+  }
+
+  private loadSoon(): void {
+    this.reload?.cancel();
+    if (this.stopped) return;
+    this.reload = this.context.clock.setTimer(RELOAD_MS, () => this.inBackground(this.load()));
+  }
+
+  private pushLease(term: Term, member: Member, lease: Lease): void {
+    // One request, one assignment: this annotator waits nowhere any more.
+    this.context.roster.stopWaiting(member);
+    term.write().onCommitted(() => {
+      this.inBackground(
+        viewLease(term, lease).then((assignment) => {
+          if (lease.open) this.context.push(lease.annotatorId, { kind: 'assigned', assignment });
+        }),
+      );
+    });
+  }
+
+  private isThere(member: Member): boolean {
+    return member.connections > 0 && !member.paused;
+  }
+
+  /** For work nobody waits for: what goes wrong is told to the operator; the state is on disk in any case. */
+  inBackground(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      this.context.incident({ kind: 'push_failed', error, shardId: this.shardId });
+    });
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * The two statements of a group commit. They are prepared once per connection and take their rows as arrays, so a
+ * commit of any size is four round trips: begin, fence, rows, commit.
+ *
+ * The connection runs with `enable_seqscan`, `enable_hashjoin` and `enable_mergejoin` off and a generic plan: the
+ * planner does not know how short the arrays are and otherwise reads the whole grown table to update ten rows.
+ */
+export const COMMIT_SESSION = `
+  set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
+  set plan_cache_mode = force_generic_plan; set synchronous_commit = on;
+  set statement_timeout = '15s'; set idle_in_transaction_session_timeout = '15s'`;
+
+/**
+ * Fence and releases. The fence is an update of the shard's own row, so it waits for a takeover that is under way
+ * and fails after one (I6); it also numbers the transitions without gaps (I7). Assignments that free a slot or a
+ * place of capacity are updated here, before the next statement takes those places: the unique indexes are checked
+ * row by row.
+ */
+export const FENCE_SQL = `
+  with fence as (
+    update shards s set last_seq = v.to_seq, tasks = s.tasks + v.tasks, waiting = s.waiting + v.waiting,
+      held = s.held + v.held, complete = s.complete + v.complete, cancelled = s.cancelled + v.cancelled,
+      submitted = s.submitted + v.submitted, surplus = s.surplus + v.surplus, skipped = s.skipped + v.skipped,
+      expired = s.expired + v.expired, abandoned = s.abandoned + v.abandoned
+    from unnest(?::int[], ?::bigint[], ?::bigint[], ?::bigint[], ?::int[], ?::int[], ?::int[], ?::int[], ?::int[],
+      ?::int[], ?::int[], ?::int[], ?::int[], ?::int[])
+      as v (id, epoch, from_seq, to_seq, tasks, waiting, held, complete, cancelled, submitted, surplus, skipped,
+        expired, abandoned)
+    where s.id = v.id and s.epoch = v.epoch and s.last_seq = v.from_seq and s.owner = ?::bigint
+    returning s.id
+  ), released as (
+    update assignments a set state = v.state,
+      ended_at = case when v.state > 2 then now() else a.ended_at end,
+      started_at = case when a.state = 1 and v.state = 2 then now() else a.started_at end,
+      end_reason = coalesce(v.end_reason, a.end_reason),
+      deadline_at = case when v.deadline_in_ms is null then a.deadline_at
+        else now() + v.deadline_in_ms * interval '1 millisecond' end
+    from unnest(?::int[], ?::bigint[], ?::smallint[], ?::text[], ?::bigint[])
+      as v (project_id, id, state, end_reason, deadline_in_ms)
+    where a.project_id = v.project_id and a.id = v.id
+  )
+  select id from fence`;
+
+/** Everything else: each table once, in any order, for no row here depends on another row here. */
+export const ROWS_SQL = `
+  with claimed as (
+    update assignments a set state = v.state, slot = v.slot, ended_at = now(), end_reason = null
+    from unnest(?::int[], ?::bigint[], ?::smallint[], ?::smallint[]) as v (project_id, id, state, slot)
+    where a.project_id = v.project_id and a.id = v.id
+  ), inserted as (
+    insert into assignments (project_id, shard_id, id, task_id, annotator_id, slot, capacity_slot, attempt, state,
+      request_id, deadline_at, started_at, ended_at, end_reason)
+    select project_id, shard_id, id, task_id, annotator_id, slot, capacity_slot, attempt, state, request_id,
+      now() + deadline_in_ms * interval '1 millisecond', case when state = 1 then null else now() end,
+      case when state > 2 then now() end, end_reason
+    from unnest(?::int[], ?::int[], ?::bigint[], ?::bigint[], ?::int[], ?::smallint[], ?::smallint[], ?::smallint[],
+      ?::smallint[], ?::text[], ?::bigint[], ?::text[])
+      as v (project_id, shard_id, id, task_id, annotator_id, slot, capacity_slot, attempt, state, request_id,
+        deadline_in_ms, end_reason)
+  ), tasks_written as (
+    update tasks t set state = v.state, machine_version = v.machine_version, overlap = v.overlap, filled = v.filled,
+      filled_slots = v.filled_slots::smallint[], attempts = v.attempts, hold_condition = v.hold_condition,
+      hold_detail = v.hold_detail, priority = v.priority, queue_priority = v.queue_priority, had = v.had::int[],
+      updated_at = now()
+    from unnest(?::int[], ?::bigint[], ?::smallint[], ?::smallint[], ?::smallint[], ?::smallint[], ?::text[],
+      ?::smallint[], ?::smallint[], ?::text[], ?::smallint[], ?::smallint[], ?::text[])
+      as v (project_id, id, state, machine_version, overlap, filled, filled_slots, attempts, hold_condition,
+        hold_detail, priority, queue_priority, had)
+    where t.project_id = v.project_id and t.id = v.id
+  ), annotated as (
+    insert into annotations (project_id, assignment_id, task_id, annotator_id, counted, submission_id, result, lead_time_ms)
+    select project_id, assignment_id, task_id, annotator_id, counted, submission_id, result::jsonb, lead_time_ms
+    from unnest(?::int[], ?::bigint[], ?::bigint[], ?::int[], ?::boolean[], ?::text[], ?::text[], ?::bigint[])
+      as v (project_id, assignment_id, task_id, annotator_id, counted, submission_id, result, lead_time_ms)
+  ), drafted as (
+    insert into drafts (task_id, annotator_id, assignment_id, draft)
+    select task_id, annotator_id, assignment_id, draft::jsonb
+    from unnest(?::bigint[], ?::int[], ?::bigint[], ?::text[]) as v (task_id, annotator_id, assignment_id, draft)
+    on conflict (task_id, annotator_id) do update
+      set draft = excluded.draft, assignment_id = excluded.assignment_id, updated_at = now()
+  ), undrafted as (
+    delete from drafts d using unnest(?::bigint[], ?::int[]) as v (task_id, annotator_id)
+    where d.task_id = v.task_id and d.annotator_id = v.annotator_id
+  ), announced as (
+    delete from import_chunks where id = any (?::bigint[])
+  )
+  insert into transitions (shard_id, seq, project_id, task_id, assignment_id, annotator_id, event, task_state,
+    assignment_state, actor, detail)
+  select shard_id, seq, project_id, task_id, assignment_id, annotator_id, event, task_state, assignment_state, actor,
+    detail::jsonb
+  from unnest(?::int[], ?::bigint[], ?::int[], ?::bigint[], ?::bigint[], ?::int[], ?::smallint[], ?::smallint[],
+    ?::smallint[], ?::text[], ?::text[])
+    as v (shard_id, seq, project_id, task_id, assignment_id, annotator_id, event, task_state, assignment_state, actor,
+      detail)`;

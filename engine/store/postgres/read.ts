@@ -1,0 +1,232 @@
+import { nameOf, ASSIGNMENT_STATE_CODES, ANNOTATOR_STATUS_CODES, HOLD_CONDITION_CODES, PROJECT_STATUS_CODES, TASK_STATE_CODES } from '../codes.ts';
+import type { AnnotatorId, AssignmentId, AssignmentRef, ProjectId, ShardId, TaskId } from '../../ids.ts';
+import type { QueueKey } from '../../queue/key.ts';
+import { DEFAULT_SETTINGS, type Json, type ProjectSettings, type Requirement } from '../../settings.ts';
+import type { Database } from '../database.ts';
+import type { AnnotatorRow, AssignmentRow, ImportChunk, OpenAssignmentRow, ProjectRow, ShardCounters, ShardImage, TaskRow } from '../store.ts';
+
+interface TaskColumns {
+  id: TaskId;
+  state: number;
+  machineVersion: number;
+  overlap: number;
+  filled: number;
+  filledSlots: number[];
+  attempts: number;
+  holdCondition: number | null;
+  priority: number;
+  queuePriority: number;
+  queueRank: number;
+  had: AnnotatorId[];
+  requirements: Requirement[] | null;
+}
+
+const TASK_COLUMNS = {
+  id: 't.id',
+  state: 't.state',
+  machineVersion: 't.machine_version',
+  overlap: 't.overlap',
+  filled: 't.filled',
+  filledSlots: 't.filled_slots',
+  attempts: 't.attempts',
+  holdCondition: 't.hold_condition',
+  priority: 't.priority',
+  queuePriority: 't.queue_priority',
+  queueRank: 't.queue_rank',
+  had: 't.had',
+  requirements: 't.requirements',
+} as const;
+
+function toTask(row: TaskColumns): TaskRow {
+  const { holdCondition, state, ...rest } = row;
+  return {
+    ...rest,
+    state: nameOf(TASK_STATE_CODES, state),
+    condition: holdCondition === null ? null : nameOf(HOLD_CONDITION_CODES, holdCondition),
+  };
+}
+
+interface ProjectColumns {
+  id: ProjectId;
+  slug: string;
+  status: number;
+  settings: Partial<ProjectSettings>;
+  shardId: ShardId;
+}
+
+function projects(db: Database) {
+  return db('projects as p')
+    .join('shards as s', (join) => join.on('s.project_id', 'p.id').andOnVal('s.part', 0))
+    .select({ id: 'p.id', slug: 'p.slug', status: 'p.status', settings: 'p.settings', shardId: 's.id' });
+}
+
+function toProject(row: ProjectColumns): ProjectRow {
+  return {
+    ...row,
+    status: nameOf(PROJECT_STATUS_CODES, row.status),
+    settings: { ...DEFAULT_SETTINGS, ...row.settings },
+  };
+}
+
+export async function listProjects(db: Database): Promise<ProjectRow[]> {
+  const rows: ProjectColumns[] = await projects(db).whereNot('p.status', PROJECT_STATUS_CODES.archived);
+  return rows.map(toProject);
+}
+
+export async function readProject(db: Database, projectId: ProjectId): Promise<ProjectRow | undefined> {
+  const row: ProjectColumns | undefined = await projects(db).where('p.id', projectId).first();
+  return row && toProject(row);
+}
+
+export async function readAnnotators(db: Database, ids: readonly AnnotatorId[]): Promise<AnnotatorRow[]> {
+  const rows: { id: AnnotatorId; status: number; capacity: number; skills: Record<string, number>; memberOf: ProjectId[] }[] =
+    await db('annotators as a')
+      .whereIn('a.id', [...ids])
+      .select('a.id', 'a.status', 'a.capacity', 'a.skills', {
+        memberOf: db.raw('array(select m.project_id from project_members m where m.annotator_id = a.id)'),
+      });
+  return rows.map((row) => ({ ...row, status: nameOf(ANNOTATOR_STATUS_CODES, row.status) }));
+}
+
+export async function loadShard(db: Database, shardId: ShardId): Promise<ShardImage | undefined> {
+  const counters: (ShardCounters & { project_id: ProjectId }) | undefined = await db('shards')
+    .where({ id: shardId })
+    .first('project_id', 'tasks', 'waiting', 'held', 'complete', 'cancelled', 'submitted', 'surplus', 'skipped', 'expired', 'abandoned');
+  if (!counters) return undefined;
+  const { project_id: projectId, ...rest } = counters;
+  const project = await readProject(db, projectId);
+  if (!project) return undefined;
+  const open = await readOpen(db, shardId);
+  const taskIds = [...new Set(open.map((row) => row.taskId))];
+  const rows: TaskColumns[] =
+    taskIds.length === 0
+      ? []
+      : await db('tasks as t').where('t.project_id', projectId).whereRaw('t.id = any (?)', [taskIds]).select(TASK_COLUMNS);
+  return { project, counters: rest, open, tasks: rows.map(toTask) };
+}
+
+async function readOpen(db: Database, shardId: ShardId): Promise<OpenAssignmentRow[]> {
+  const rows: {
+    id: AssignmentId;
+    taskId: TaskId;
+    annotatorId: AnnotatorId;
+    slot: number;
+    capacitySlot: number;
+    attempt: number;
+    state: number;
+    machineVersion: number;
+    requestId: string | null;
+    ageMs: number;
+  }[] = await db('assignments')
+    .where('state', '<=', ASSIGNMENT_STATE_CODES.active)
+    .andWhere('shard_id', shardId)
+    .select({
+      id: 'id',
+      taskId: 'task_id',
+      annotatorId: 'annotator_id',
+      slot: 'slot',
+      capacitySlot: 'capacity_slot',
+      attempt: 'attempt',
+      state: 'state',
+      machineVersion: 'machine_version',
+      requestId: 'request_id',
+      ageMs: ageMs(db),
+    });
+  return rows.map((row) => ({ ...row, state: row.state === ASSIGNMENT_STATE_CODES.offered ? 'offered' : 'active' }));
+}
+
+/** How long ago the lease began, in ms, by the database's clock. */
+function ageMs(db: Database) {
+  return db.raw('floor(extract(epoch from clock_timestamp() - coalesce(started_at, granted_at)) * 1000)::bigint');
+}
+
+export async function readReady(
+  db: Database,
+  query: { projectId: ProjectId; shardId: ShardId; started: boolean; after: QueueKey; limit: number; notHadBy?: AnnotatorId },
+): Promise<TaskRow[]> {
+  const ready = db('tasks as t')
+    .where('t.shard_id', query.shardId)
+    .andWhere('t.state', TASK_STATE_CODES.waiting)
+    .andWhereRaw(query.started ? '(t.filled > 0)' : 'not (t.filled > 0)')
+    .orderBy(['t.queue_priority', 't.queue_rank'])
+    .limit(query.limit)
+    .select(TASK_COLUMNS);
+  if (Number.isFinite(query.after.queuePriority)) {
+    ready.andWhereRaw('(t.queue_priority, t.queue_rank) > (?, ?)', [query.after.queuePriority, query.after.queueRank]);
+  }
+  if (query.notHadBy !== undefined) ready.andWhereRaw('not (t.had @> array[?::int])', [query.notHadBy]);
+  const rows: TaskColumns[] = await ready;
+  return rows.map(toTask);
+}
+
+export async function readTask(db: Database, projectId: ProjectId, taskId: TaskId): Promise<TaskRow | undefined> {
+  const row: TaskColumns | undefined = await db('tasks as t')
+    .where({ 't.project_id': projectId, 't.id': taskId })
+    .first(TASK_COLUMNS);
+  return row && toTask(row);
+}
+
+export async function readAssignment(db: Database, ref: AssignmentRef): Promise<AssignmentRow | undefined> {
+  const row:
+    | {
+        shardId: ShardId;
+        taskId: TaskId;
+        annotatorId: AnnotatorId;
+        slot: number;
+        state: number;
+        machineVersion: number;
+        ageMs: number;
+        submissionId: string | null;
+        counted: boolean | null;
+      }
+    | undefined = await db('assignments as a')
+    .leftJoin('annotations as n', (join) => join.on('n.project_id', 'a.project_id').andOn('n.assignment_id', 'a.id'))
+    .where({ 'a.project_id': ref.projectId, 'a.id': ref.id })
+    .first({
+      shardId: 'a.shard_id',
+      taskId: 'a.task_id',
+      annotatorId: 'a.annotator_id',
+      slot: 'a.slot',
+      state: 'a.state',
+      machineVersion: 'a.machine_version',
+      submissionId: 'n.submission_id',
+      counted: 'n.counted',
+      ageMs: ageMs(db),
+    });
+  if (!row) return undefined;
+  const { submissionId, counted, state, ...rest } = row;
+  return {
+    ...rest,
+    ref,
+    state: nameOf(ASSIGNMENT_STATE_CODES, state),
+    submission: submissionId === null ? null : { id: submissionId, counted: counted === true },
+  };
+}
+
+export async function readPayloads(db: Database, taskIds: readonly TaskId[]): Promise<Map<TaskId, Json>> {
+  const rows: { task_id: TaskId; data: Json }[] = await db('task_payloads')
+    .whereRaw('task_id = any (?::bigint[])', [[...taskIds]])
+    .select('task_id', 'data');
+  return new Map(rows.map((row) => [row.task_id, row.data]));
+}
+
+export async function readDraft(db: Database, taskId: TaskId, annotatorId: AnnotatorId): Promise<Json | undefined> {
+  const row: { draft: Json } | undefined = await db('drafts')
+    .where({ task_id: taskId, annotator_id: annotatorId })
+    .first('draft');
+  return row?.draft;
+}
+
+export async function unannouncedChunks(db: Database, shardId: ShardId): Promise<ImportChunk[]> {
+  return db('import_chunks').where({ shard_id: shardId }).orderBy('id').select('id', 'created', 'actor');
+}
+
+export async function allocateAssignmentIds(db: Database): Promise<{ first: number; count: number }> {
+  const block = await db.raw<{ rows: { first: number; count: number }[] }>(
+    `select nextval('assignment_ids') as first, increment_by as count from pg_sequences
+     where sequencename = 'assignment_ids' and schemaname = current_schema()`,
+  );
+  const [row] = block.rows;
+  if (!row) throw new Error('the sequence assignment_ids is missing');
+  return row;
+}

@@ -1,0 +1,239 @@
+import type { AssignmentState, HoldCondition, TaskState } from '../../machines/index.ts';
+import type {
+  AnnotatorId,
+  AssignmentId,
+  AssignmentRef,
+  Incarnation,
+  ProjectId,
+  ShardId,
+  TaskId,
+} from '../ids.ts';
+import type { QueueKey } from '../queue/key.ts';
+import type { Json, JsonObject, ProjectSettings, Requirement } from '../settings.ts';
+import type { TransitionName } from './codes.ts';
+
+/** A project as the engine needs it. */
+export interface ProjectRow {
+  readonly id: ProjectId;
+  readonly slug: string;
+  readonly status: 'active' | 'paused' | 'archived';
+  readonly settings: ProjectSettings;
+  readonly shardId: ShardId;
+}
+
+export interface AnnotatorRow {
+  readonly id: AnnotatorId;
+  readonly status: 'active' | 'paused' | 'banned';
+  readonly capacity: number;
+  readonly skills: Readonly<Record<string, number>>;
+  readonly memberOf: readonly ProjectId[];
+}
+
+export interface TaskRow extends QueueKey {
+  readonly id: TaskId;
+  readonly state: TaskState;
+  readonly machineVersion: number;
+  readonly overlap: number;
+  readonly filled: number;
+  readonly filledSlots: readonly number[];
+  readonly attempts: number;
+  readonly condition: HoldCondition | null;
+  readonly priority: number;
+  readonly had: readonly AnnotatorId[];
+  readonly requirements: readonly Requirement[] | null;
+}
+
+export interface OpenAssignmentRow {
+  readonly id: AssignmentId;
+  readonly taskId: TaskId;
+  readonly annotatorId: AnnotatorId;
+  readonly slot: number;
+  readonly capacitySlot: number;
+  readonly attempt: number;
+  readonly state: 'offered' | 'active';
+  readonly machineVersion: number;
+  readonly requestId: string | null;
+  /** How long the lease has run, by the database's clock. */
+  readonly ageMs: number;
+}
+
+/** An assignment as it lies on disk, with what was submitted under it. */
+export interface AssignmentRow {
+  readonly ref: AssignmentRef;
+  readonly shardId: ShardId;
+  readonly taskId: TaskId;
+  readonly annotatorId: AnnotatorId;
+  readonly slot: number;
+  readonly state: AssignmentState;
+  readonly machineVersion: number;
+  readonly ageMs: number;
+  readonly submission: { readonly id: string; readonly counted: boolean } | null;
+}
+
+export interface ShardCounters {
+  tasks: number;
+  waiting: number;
+  held: number;
+  complete: number;
+  cancelled: number;
+  submitted: number;
+  surplus: number;
+  skipped: number;
+  expired: number;
+  abandoned: number;
+}
+
+export interface ShardImage {
+  readonly project: ProjectRow;
+  readonly counters: ShardCounters;
+  readonly open: readonly OpenAssignmentRow[];
+  /** The tasks of the open assignments. */
+  readonly tasks: readonly TaskRow[];
+}
+
+export interface ImportChunk {
+  readonly id: number;
+  readonly created: number;
+  readonly actor: string;
+}
+
+/** One numbered step of a shard's history. Detail never holds task data, results or names (I9). */
+export interface TransitionWrite {
+  readonly seq: number;
+  readonly event: TransitionName;
+  readonly taskId: TaskId | null;
+  readonly assignmentId: AssignmentId | null;
+  readonly annotatorId: AnnotatorId | null;
+  readonly taskState: TaskState | null;
+  readonly assignmentState: AssignmentState | null;
+  readonly actor: string | null;
+  readonly detail: JsonObject | null;
+}
+
+export interface AssignmentInsert {
+  readonly id: AssignmentId;
+  readonly taskId: TaskId;
+  readonly annotatorId: AnnotatorId;
+  readonly slot: number;
+  readonly capacitySlot: number;
+  readonly attempt: number;
+  readonly requestId: string | null;
+  /** The state at the end of the batch: a lease may be taken and given back within one. */
+  readonly state: AssignmentState;
+  readonly deadlineInMs: number;
+  readonly endReason: string | null;
+}
+
+/** A change of an assignment that an earlier commit wrote. */
+export interface AssignmentUpdate {
+  readonly id: AssignmentId;
+  readonly state: AssignmentState;
+  /** Set by a late answer that takes a free slot. */
+  readonly slot: number | null;
+  /** A new deadline, from now, for the reader's eye; null leaves it. */
+  readonly deadlineInMs: number | null;
+  readonly endReason: string | null;
+}
+
+export interface TaskUpdate {
+  readonly id: TaskId;
+  readonly state: TaskState;
+  readonly overlap: number;
+  readonly filled: number;
+  readonly filledSlots: readonly number[];
+  readonly attempts: number;
+  readonly condition: HoldCondition | null;
+  readonly holdDetail: string | null;
+  readonly priority: number;
+  readonly queuePriority: number;
+  readonly had: readonly AnnotatorId[];
+}
+
+export interface AnnotationInsert {
+  readonly assignmentId: AssignmentId;
+  readonly taskId: TaskId;
+  readonly annotatorId: AnnotatorId;
+  readonly counted: boolean;
+  readonly submissionId: string;
+  readonly resultText: string;
+  readonly leadTimeMs: number;
+}
+
+export interface DraftWrite {
+  readonly taskId: TaskId;
+  readonly annotatorId: AnnotatorId;
+  readonly assignmentId: AssignmentId;
+  /** null deletes it (the answer was submitted). */
+  readonly draftText: string | null;
+}
+
+/** Everything one shard writes in one commit. Within a batch each row appears once, in its final state. */
+export interface ShardBatch {
+  readonly shardId: ShardId;
+  readonly projectId: ProjectId;
+  readonly epoch: number;
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  readonly counters: ShardCounters;
+  readonly transitions: readonly TransitionWrite[];
+  readonly assignmentInserts: readonly AssignmentInsert[];
+  /** Those that free a slot or a place of capacity, or change neither: written before the inserts. */
+  readonly assignmentReleases: readonly AssignmentUpdate[];
+  /** Those that take a slot: written after the releases. */
+  readonly assignmentClaims: readonly AssignmentUpdate[];
+  readonly tasks: readonly TaskUpdate[];
+  readonly annotations: readonly AnnotationInsert[];
+  readonly drafts: readonly DraftWrite[];
+  readonly announcedChunks: readonly number[];
+}
+
+/**
+ * committed: all of it is durable. fenced: these shards are no longer this incarnation's, nothing was written.
+ * failed: nothing was written. unknown: COMMIT was sent and the answer lost; ask `readBack`.
+ */
+export type CommitOutcome =
+  | { readonly kind: 'committed' }
+  | { readonly kind: 'fenced'; readonly shardIds: readonly ShardId[] }
+  | { readonly kind: 'failed'; readonly error: Error }
+  | { readonly kind: 'unknown'; readonly error: Error };
+
+/** The engine's door to the database. Every method may throw when the database is away. */
+export interface Store {
+  joinNode(args: { name: string; version: string }): Promise<Incarnation>;
+  /** @returns false when the row is gone: this incarnation is dead, whatever it thinks. */
+  renewNode(incarnation: Incarnation): Promise<boolean>;
+  /** Hands every shard over and ends the incarnation. */
+  leaveNode(incarnation: Incarnation): Promise<void>;
+  /** @returns the new epoch, or undefined while a live node owns the shard. */
+  takeShard(
+    shardId: ShardId,
+    incarnation: Incarnation,
+    termMs: number,
+  ): Promise<{ epoch: number; lastSeq: number } | undefined>;
+  shardsWithOpenLeases(): Promise<{ shardId: ShardId; projectId: ProjectId }[]>;
+
+  listProjects(): Promise<ProjectRow[]>;
+  readProject(projectId: ProjectId): Promise<ProjectRow | undefined>;
+  readAnnotators(ids: readonly AnnotatorId[]): Promise<AnnotatorRow[]>;
+  loadShard(shardId: ShardId): Promise<ShardImage | undefined>;
+  readReady(args: {
+    projectId: ProjectId;
+    shardId: ShardId;
+    started: boolean;
+    after: QueueKey;
+    limit: number;
+    /** Leave out tasks this annotator has had. */
+    notHadBy?: AnnotatorId;
+  }): Promise<TaskRow[]>;
+  readTask(projectId: ProjectId, taskId: TaskId): Promise<TaskRow | undefined>;
+  readAssignment(ref: AssignmentRef): Promise<AssignmentRow | undefined>;
+  readPayloads(taskIds: readonly TaskId[]): Promise<Map<TaskId, Json>>;
+  readDraft(taskId: TaskId, annotatorId: AnnotatorId): Promise<Json | undefined>;
+  unannouncedChunks(shardId: ShardId): Promise<ImportChunk[]>;
+  /** @returns the first id of a block that is this caller's alone. */
+  allocateAssignmentIds(): Promise<{ first: number; count: number }>;
+
+  commit(incarnation: Incarnation, batches: readonly ShardBatch[]): Promise<CommitOutcome>;
+  /** After an unknown outcome: waits for whatever is still running, then tells each shard's last number and epoch. */
+  readBack(shardIds: readonly ShardId[]): Promise<Map<ShardId, { epoch: number; lastSeq: number }>>;
+}

@@ -1,0 +1,55 @@
+import { WIRE_LIMITS } from '../../protocol/limits.ts';
+
+/** The limits and times of the WebSocket side. Times in milliseconds. */
+export interface SocketConfig {
+  /** Origins of pages that may connect, beside pages of this very host; `*`: all. Programs send no origin and may. */
+  readonly allowedOrigins: readonly string[] | '*';
+  readonly maxConnections: number;
+  /** Tabs and devices of one annotator. */
+  readonly maxConnectionsPerAnnotator: number;
+  /** Messages one connection may send per second, in the long run. */
+  readonly messagesPerSecond: number;
+  /** Messages one connection may send at once after a silence. */
+  readonly messageBurst: number;
+  /** Messages refused in a row for their rate until the connection is closed. */
+  readonly rateRefusalsMax: number;
+  /** Messages of one connection that wait for their answer at a time. */
+  readonly inFlightMax: number;
+  /** Messages to one connection that wait to be written until it is closed as too slow. */
+  readonly outboundMax: number;
+  /** A token is checked again by the first message after this. */
+  readonly tokenCheckMs: number;
+  /** The tokens of connections that only listen are checked this often. */
+  readonly tokenSweepMs: number;
+  /** A connection that has not joined the namespace by then is closed. */
+  readonly connectTimeoutMs: number;
+  readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
+  readonly messageBytesMax: number;
+  /** What a client is told to wait when this gateway itself is the bottleneck. */
+  readonly retryAfterMs: number;
+  /** How long `close` waits for the last messages to be written. */
+  readonly closeTimeoutMs: number;
+  /** Clients of a stopping node come back within this time, not all at once. */
+  readonly reconnectSpreadMs: number;
+}
+
+export const DEFAULT_SOCKET_CONFIG: SocketConfig = {
+  allowedOrigins: [],
+  maxConnections: 20_000,
+  maxConnectionsPerAnnotator: 10,
+  messagesPerSecond: 20,
+  messageBurst: 60,
+  rateRefusalsMax: 500,
+  inFlightMax: 16,
+  outboundMax: 256,
+  tokenCheckMs: 1_000,
+  tokenSweepMs: 15_000,
+  connectTimeoutMs: 5_000,
+  pingIntervalMs: 15_000,
+  pingTimeoutMs: 10_000,
+  messageBytesMax: WIRE_LIMITS.messageBytesMax,
+  retryAfterMs: 500,
+  closeTimeoutMs: 2_000,
+  reconnectSpreadMs: 1_000,
+};

@@ -1,0 +1,156 @@
+import type { Server as HttpServer } from 'node:http';
+import { Server } from 'socket.io';
+import type { Engine } from '../../engine/door.ts';
+import { wireErrorOf } from '../../protocol/errors.ts';
+import {
+  ANNOTATOR_NAMESPACE,
+  type ClientToServerEvents,
+  type ServerToClientEvents,
+} from '../../protocol/wire/index.ts';
+import type { Authenticator } from '../auth/principal.ts';
+import { AdmissionError, type Admitted, admit } from './admission.ts';
+import { DEFAULT_SOCKET_CONFIG, type SocketConfig } from './config.ts';
+import { describeError, type SocketLogger } from './logger.ts';
+import { Registry } from './registry.ts';
+import { Session, type SessionServices } from './session.ts';
+import { toWirePush } from './translate.ts';
+
+export { DEFAULT_SOCKET_CONFIG, type SocketConfig } from './config.ts';
+export type { SocketLogger } from './logger.ts';
+
+/** Unauthenticated connections beside the admitted ones, until the handshake itself is refused. */
+const PENDING_CONNECTIONS_MAX = 1_000;
+
+export interface SocketGateway {
+  /** Admitted connections now. */
+  connections(): number;
+  /**
+   * Tells every client that this node stops, in a way that makes it come back, and closes the connections. The HTTP
+   * server is left to its owner. Safe to repeat.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves labeling clients over Socket.IO on the given HTTP server: path `/socket.io`, namespace `/annotator`, WebSocket
+ * transport only. Attach it after the HTTP server has its own request handler.
+ */
+export function createSockets(args: {
+  httpServer: HttpServer;
+  engine: Engine;
+  authenticator: Authenticator;
+  logger: SocketLogger;
+  config?: Partial<SocketConfig>;
+  /** Monotonic milliseconds. */
+  nowMs?: () => number;
+  /** 0 to 1: spreads the reconnects of a stopping node. */
+  random?: () => number;
+}): SocketGateway {
+  const { engine, authenticator, logger, nowMs = () => performance.now(), random = Math.random } = args;
+  const config: SocketConfig = { ...DEFAULT_SOCKET_CONFIG, ...args.config };
+  const registry = new Registry();
+  const services: SessionServices = { engine, authenticator, registry, logger, config, nowMs };
+  let isClosing = false;
+
+  const io = new Server<ClientToServerEvents, ServerToClientEvents>(args.httpServer, {
+    transports: ['websocket'],
+    serveClient: false,
+    perMessageDeflate: false,
+    httpCompression: false,
+    maxHttpBufferSize: config.messageBytesMax,
+    connectTimeout: config.connectTimeoutMs,
+    pingInterval: config.pingIntervalMs,
+    pingTimeout: config.pingTimeoutMs,
+    allowRequest: (_request, answer) => {
+      const hasRoom = io.engine.clientsCount < config.maxConnections + PENDING_CONNECTIONS_MAX;
+      answer(null, hasRoom && !isClosing);
+    },
+  });
+
+  // The main namespace exists in every Socket.IO server; a client that joined it would sit there unauthenticated.
+  io.use((_socket, next) => next(new AdmissionError('not_found')));
+
+  const admitted = new WeakMap<object, Admitted>();
+  const joining = new WeakSet<object>();
+  const namespace = io.of(ANNOTATOR_NAMESPACE);
+  namespace.use(async (socket, next) => {
+    // One namespace join per connection: without this a client could start any number of them at once.
+    if (joining.has(socket.conn)) return next(new AdmissionError('malformed'));
+    joining.add(socket.conn);
+    try {
+      if (isClosing) throw new AdmissionError('shutting_down', config.retryAfterMs);
+      const { origin, host } = socket.handshake.headers;
+      admitted.set(socket, await admit({ origin, host, token: socket.handshake.auth.token }, services));
+      next();
+    } catch (error) {
+      joining.delete(socket.conn);
+      if (!(error instanceof AdmissionError)) logger.error(describeError(error), 'admission failed');
+      next(error instanceof AdmissionError ? error : new AdmissionError('internal'));
+    }
+  });
+  namespace.on('connection', (socket) => {
+    const who = admitted.get(socket);
+    if (who === undefined) {
+      socket.disconnect(true);
+      return;
+    }
+    const session = new Session({ socket, ...who, services });
+    const isFull =
+      registry.size >= config.maxConnections ||
+      registry.countOf(who.annotatorId) >= config.maxConnectionsPerAnnotator;
+    // Asked again: those that were admitted at the same moment are counted only now.
+    if (isFull)
+      session.end(wireErrorOf('too_many_connections', undefined, { retryAfterMs: config.retryAfterMs }));
+    else session.start();
+  });
+
+  const stopPushes = engine.onPush((annotatorId, push) => {
+    registry.tell(annotatorId, toWirePush(push));
+    if (push.kind !== 'revoked' || push.reason !== 'annotator_banned') return;
+    for (const session of registry.of(annotatorId)) session.end(wireErrorOf('annotator_banned'));
+  });
+
+  let isSweeping = false;
+  const sweep = setInterval(() => {
+    if (isSweeping) return;
+    isSweeping = true;
+    void checkTokens(registry, config.tokenSweepMs).finally(() => {
+      isSweeping = false;
+    });
+  }, config.tokenSweepMs);
+  sweep.unref();
+
+  let closing: Promise<void> | undefined;
+  return {
+    connections: () => registry.size,
+    close: () => {
+      isClosing = true;
+      closing ??= closeAll();
+      return closing;
+    },
+  };
+
+  async function closeAll(): Promise<void> {
+    clearInterval(sweep);
+    const sessions = registry.all();
+    const gone = Promise.all(sessions.map((session) => session.gone()));
+    for (const session of sessions) {
+      const retryAfterMs = Math.round(random() * config.reconnectSpreadMs);
+      session.end(wireErrorOf('shutting_down', undefined, { retryAfterMs }));
+    }
+    stopPushes();
+    // The last messages are written first; a client that does not take them is not waited for.
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, config.closeTimeoutMs);
+    });
+    await Promise.race([gone, timeout]);
+    clearTimeout(timer);
+    io.engine.close();
+  }
+}
+
+/** Looks at tokens one after the other: the sweep must never be what keeps the database busy. */
+async function checkTokens(registry: Registry, ageMs: number): Promise<void> {
+  for (const session of registry.all()) await session.checkToken(ageMs);
+}

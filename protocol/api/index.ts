@@ -1,0 +1,13 @@
+export * from './annotations.ts';
+export * from './annotators.ts';
+export * from './assignments.ts';
+export * from './events.ts';
+export { API_LIMITS } from './limits.ts';
+export { cursor, limit, pageOf, paging } from './paging.ts';
+export { type Problem, problem } from './problem.ts';
+export * from './projects.ts';
+export { requirement, requirements, type WireRequirement } from './requirement.ts';
+export * from './settings.ts';
+export * from './tasks.ts';
+export * from './tokens.ts';
+export { assignmentRef, id, idParam, type JsonObject, slug, smallIdParam, time } from './values.ts';
