@@ -8,6 +8,7 @@ import type {
   WireWork,
 } from '../protocol/wire/index.ts';
 import { BatonError } from './baton-error.ts';
+import { Delivery } from './delivery.ts';
 import { assertSendable, Drafts } from './drafts.ts';
 import { Emitter } from './emitter.ts';
 import { Heartbeats } from './heartbeats.ts';
@@ -37,16 +38,13 @@ export class BatonClient {
   readonly #events = new Emitter<BatonClientEvents>();
   readonly #link: Link;
   readonly #leases: Leases;
+  readonly #delivery: Delivery;
   readonly #heartbeats: Heartbeats;
   readonly #drafts: Drafts;
   readonly #patienceMs: number;
   readonly #submitPatienceMs: number;
-  /** Who waits for the next assignment, longest first. */
-  readonly #takers: ((assignment: WireAssignment) => void)[] = [];
   /** The id of an answer that may or may not have arrived, and the answer. */
   readonly #submissions = new Map<string, { submissionId: string; json: string }>();
-  /** Calls under way that may return an assignment. */
-  #requests = 0;
   #waiting: WireWaiting | undefined;
   #isPaused = false;
 
@@ -56,6 +54,10 @@ export class BatonClient {
     this.#patienceMs = options.patienceMs ?? 60_000;
     this.#submitPatienceMs = options.submitPatienceMs ?? 600_000;
     this.#leases = new Leases(() => this.#surroundings.nowMs());
+    this.#delivery = new Delivery(this.#leases, {
+      has: () => this.#events.has('assigned'),
+      emit: (assignment) => this.#events.emit('assigned', { assignment }),
+    });
     this.#link = new Link({
       url: options.url,
       path: options.path,
@@ -104,7 +106,7 @@ export class BatonClient {
     listener: (event: BatonClientEvents[Name]) => void,
   ): () => void {
     const off = this.#events.on(name, listener);
-    if (name === 'assigned') queueMicrotask(() => this.#deliver());
+    if (name === 'assigned') queueMicrotask(() => this.#delivery.deliver());
     return off;
   }
 
@@ -153,33 +155,28 @@ export class BatonClient {
 
   /** The next assignment, now or when there is one; what is held and was not yet given out comes first. */
   async nextAssignment(options: { projects?: string[]; signal?: AbortSignal } = {}): Promise<WireAssignment> {
-    const [first] = this.#leases.undelivered();
-    if (first !== undefined) {
-      this.#leases.delivered(first.id);
-      return first;
-    }
-    const place: { taken?: WireAssignment; wake?: () => void } = {};
-    const taker = (assignment: WireAssignment): void => {
-      place.taken = assignment;
-      place.wake?.();
-    };
-    this.#takers.push(taker);
+    const first = this.#delivery.takeWaiting();
+    if (first !== undefined) return first;
+    const taker = this.#delivery.join();
     try {
       const work = await this.requestWork(options);
       if ('assignment' in work) return work.assignment;
-      await interruptible<void>({ life: this.#link.life, call: options.signal }, (resolve) => {
-        if (place.taken !== undefined) resolve();
-        place.wake = () => resolve();
-        return () => undefined;
-      });
-      if (place.taken === undefined) throw new Error('Woken without work.');
-      const { taken } = place;
-      delete place.taken;
-      return taken;
+      return await interruptible<WireAssignment>(
+        { life: this.#link.life, call: options.signal },
+        (resolve) => {
+          taker.wake = () => {
+            const { taken } = taker;
+            taker.taken = undefined;
+            if (taken !== undefined) resolve(taken);
+          };
+          taker.wake();
+          return () => {
+            taker.wake = undefined;
+          };
+        },
+      );
     } finally {
-      const index = this.#takers.indexOf(taker);
-      if (index >= 0) this.#takers.splice(index, 1);
-      if (place.taken !== undefined) this.#giveBack(place.taken.id);
+      this.#delivery.leave(taker);
     }
   }
 
@@ -273,16 +270,12 @@ export class BatonClient {
     this.#link.close();
   }
 
-  /** Runs a call that may return an assignment; until it has settled, nobody else is given what it may return. */
   async #mayReturnWork<T>(signal: AbortSignal | undefined, act: () => Promise<T>): Promise<T> {
-    this.#requests += 1;
     try {
-      return await act();
+      return await this.#delivery.around(act);
     } finally {
-      this.#requests -= 1;
       // The answer to an aborted call may hold a lease: the state will show it.
       if (signal?.aborted) this.#link.sync();
-      this.#deliver();
     }
   }
 
@@ -347,14 +340,14 @@ export class BatonClient {
     this.#waiting = state.waiting;
     this.#isPaused = state.paused;
     for (const assignmentId of ended) this.#ended(assignmentId, 'ended');
-    this.#deliver();
+    this.#delivery.deliver();
     this.#changed();
   }
 
   #onAssigned(assignment: WireAssignment): void {
     this.#waiting = undefined;
     this.#leases.put(assignment);
-    this.#deliver();
+    this.#delivery.deliver();
     this.#changed();
   }
 
@@ -375,24 +368,6 @@ export class BatonClient {
     this.#drafts.sendNow(assignmentId);
     this.#submissions.delete(assignmentId);
     this.#events.emit('revoked', { assignmentId, reason });
-  }
-
-  /** Gives out what was assigned and not yet given, unless a call under way may return it. */
-  #deliver(): void {
-    if (this.#requests > 0) return;
-    for (const assignment of this.#leases.undelivered()) {
-      const taker = this.#takers.shift();
-      if (taker === undefined && !this.#events.has('assigned')) return;
-      this.#leases.delivered(assignment.id);
-      if (taker !== undefined) taker(assignment);
-      else this.#events.emit('assigned', { assignment });
-    }
-  }
-
-  /** What was given to a call that did not return it goes to somebody else. */
-  #giveBack(assignmentId: string): void {
-    this.#leases.delivered(assignmentId, false);
-    this.#deliver();
   }
 
   #changed(): void {

@@ -2,8 +2,15 @@ import type { EngineContext } from './context.ts';
 import type { ControlDoor, ProjectLive } from './door.ts';
 import type { AnnotatorId, AssignmentRef, ProjectId, TaskId } from './ids.ts';
 import type { Projects } from './projects.ts';
-import { ok, refuse, type Result } from './refusals.ts';
-import { cancelTask, findTask, requeueTask, setOverlap, setPriority } from './shard/control.ts';
+import { ok, type Result, refuse } from './refusals.ts';
+import {
+  cancelTask,
+  changeSettings,
+  findTask,
+  requeueTask,
+  setOverlap,
+  setPriority,
+} from './shard/control.ts';
 import { endLease } from './shard/end-lease.ts';
 import { announceImports } from './shard/imports.ts';
 import type { Shard } from './shard/shard.ts';
@@ -38,11 +45,21 @@ export class Control implements ControlDoor {
     return this.onTask(projectId, taskId, (term, task) => requeueTask(term, task, actor));
   }
 
-  setPriority(projectId: ProjectId, taskId: TaskId, priority: number, actor: string): Promise<Result<{ priority: number }>> {
+  setPriority(
+    projectId: ProjectId,
+    taskId: TaskId,
+    priority: number,
+    actor: string,
+  ): Promise<Result<{ priority: number }>> {
     return this.onTask(projectId, taskId, (term, task) => setPriority(term, task, priority, actor));
   }
 
-  setOverlap(projectId: ProjectId, taskId: TaskId, overlap: number, actor: string): Promise<Result<{ state: string }>> {
+  setOverlap(
+    projectId: ProjectId,
+    taskId: TaskId,
+    overlap: number,
+    actor: string,
+  ): Promise<Result<{ state: string }>> {
     return this.onTask(projectId, taskId, (term, task) => setOverlap(term, task, overlap, actor));
   }
 
@@ -52,7 +69,9 @@ export class Control implements ControlDoor {
       if (!lease) {
         const row = term.ended.get(ref.id) ?? (await this.context.store.readAssignment(ref));
         if (!row) return refuse('not_found', 'There is no such assignment.');
-        return row.state === 'revoked' ? ok({ ended: true }) : refuse('lease_ended', `The assignment is ${row.state}.`);
+        return row.state === 'revoked'
+          ? ok({ ended: true })
+          : refuse('lease_ended', `The assignment is ${row.state}.`);
       }
       const { task } = lease;
       endLease(term, lease, {
@@ -75,10 +94,14 @@ export class Control implements ControlDoor {
     return this.inShard<{ seen: true }>(projectId, async (shard, term) => {
       const row = await this.projects.refresh(projectId);
       if (!row || !term.alive) return shard.unavailable();
-      term.settingsChanged(row);
+      const reordered = row.settings.strategy !== term.project.settings.strategy;
+      changeSettings(term, row);
       term.write().transition({ event: PROJECT_TRANSITIONS[change], actor });
       const answer = await shard.saved<{ seen: true }>(term, ok({ seen: true }));
-      if (answer.ok && row.status === 'active' && term.alive) await shard.serveWaiters(term);
+      if (!answer.ok || !term.alive) return answer;
+      // Another strategy orders every task anew on disk: what memory knows of places is worthless.
+      if (reordered) shard.forget();
+      else if (row.status === 'active') await shard.serveWaiters(term);
       return answer;
     });
   }
@@ -94,7 +117,12 @@ export class Control implements ControlDoor {
           const shard = this.projects.shard(lease.shardId, lease.projectId);
           const { task } = lease;
           if (!shard.term) continue;
-          endLease(shard.term, lease, { event: 'REVOKE', reason: 'annotator_banned', actor, tellHolder: true });
+          endLease(shard.term, lease, {
+            event: 'REVOKE',
+            reason: 'annotator_banned',
+            actor,
+            tellHolder: true,
+          });
           shard.offer(shard.term, task);
           if ((await shard.term.saved()) === 'lost') return shard.unavailable();
         }

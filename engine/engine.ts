@@ -67,7 +67,12 @@ class EngineNode implements Engine {
         store,
         clock,
         incarnation: () => this.node.incarnation(),
-        onLoss: (loss) => incident({ kind: 'commit_lost', error: loss.error, detail: `${loss.reason}: ${loss.shardIds.join(', ')}` }),
+        onLoss: (loss) =>
+          incident({
+            kind: 'commit_lost',
+            error: loss.error,
+            detail: `${loss.reason}: ${loss.shardIds.join(', ')}`,
+          }),
         onCommit: options.onCommit ?? (() => undefined),
       }),
       mayGrant: () => this.running && this.node.mayGrant(),

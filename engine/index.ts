@@ -1,5 +1,5 @@
 export type { Incident } from './context.ts';
 export type * from './door.ts';
 export { createEngine, type EngineOptions } from './engine.ts';
-export { openDatabase, type Database } from './store/database.ts';
+export { type Database, openDatabase } from './store/database.ts';
 export { openPostgresStore, type PostgresStore } from './store/postgres/postgres-store.ts';

@@ -3,7 +3,7 @@ import type { EngineContext } from './context.ts';
 import type { Receipt, RequestAnswer } from './door.ts';
 import type { AnnotatorId, AssignmentRef } from './ids.ts';
 import type { Projects } from './projects.ts';
-import { ok, refuse, type Result } from './refusals.ts';
+import { ok, type Result, refuse } from './refusals.ts';
 import type { Requests } from './requests.ts';
 import type { Json } from './settings.ts';
 import { advanceAssignment } from './shard/advance.ts';
@@ -13,7 +13,7 @@ import { nextLookMs } from './shard/grant.ts';
 import { submitLate } from './shard/late-submit.ts';
 import { type Lease, leaseEndsMs } from './shard/lease.ts';
 import type { Shard } from './shard/shard.ts';
-import { submitOpen, type Submission } from './shard/submit.ts';
+import { type Submission, submitOpen } from './shard/submit.ts';
 import type { Term } from './shard/term.ts';
 import { storableJson } from './storable-json.ts';
 
@@ -79,18 +79,22 @@ export class LeaseCommands {
       const { resultBytesMax: bytesMax, resultDepthMax: depthMax } = this.context.limits;
       const storable = storableJson(draft, { bytesMax, depthMax });
       if ('problem' in storable) {
-        return refuse('invalid_result', 'The draft cannot be kept.', { details: [{ path: '', message: storable.problem }] });
+        return refuse('invalid_result', 'The draft cannot be kept.', {
+          details: [{ path: '', message: storable.problem }],
+        });
       }
       lease.hasDraft = true;
       lease.silentAtMs = this.context.clock.nowMs() + term.project.settings.heartbeatMs;
-      term.write().draft({ taskId: lease.task.id, annotatorId, assignmentId: lease.id, draftText: storable.text });
+      term
+        .write()
+        .draft({ taskId: lease.task.id, annotatorId, assignmentId: lease.id, draftText: storable.text });
       return shard.saved(term, ok({ saved: true }));
     });
   }
 
-  async submit(args: Submission & { next: boolean; projects?: readonly string[] }): Promise<
-    Result<{ receipt: Receipt; next?: RequestAnswer }>
-  > {
+  async submit(
+    args: Submission & { next: boolean; projects?: readonly string[] },
+  ): Promise<Result<{ receipt: Receipt; next?: RequestAnswer }>> {
     return this.inShard(args.ref, async (shard, term) => {
       const taken = await this.takeAnswer(term, args);
       if (!taken.ok) return taken;
@@ -150,8 +154,9 @@ export class LeaseCommands {
     if (!term.alive) return this.lost();
     // Another message with this answer may have overtaken this one while the rows were read.
     const overtaken = term.ended.get(ref.id)?.receipt;
-    if (overtaken) return overtaken.submissionId === submissionId ? ok(overtaken) : refuse('already_submitted');
-    if (!task || term.leases.has(ref.id)) return this.lost();
+    if (overtaken)
+      return overtaken.submissionId === submissionId ? ok(overtaken) : refuse('already_submitted');
+    if (!task || isOpen(row.state)) return this.lost();
     const receipt = submitLate(term, row, task, submission);
     if (!('code' in receipt)) return ok(receipt);
     // A refused late answer was kept as a draft: the refusal says so, so that must be durable first.
@@ -187,16 +192,22 @@ export class LeaseCommands {
   ): Promise<Result<T>> {
     return this.inShard(ref, async (shard, term) => {
       const lease = term.leases.get(ref.id);
-      if (lease) return lease.annotatorId === annotatorId ? run(shard, term, lease) : refuse('unknown_assignment');
+      if (lease)
+        return lease.annotatorId === annotatorId ? run(shard, term, lease) : refuse('unknown_assignment');
       const ended = term.ended.get(ref.id);
       if (ended && (await ended.saved) === 'lost') return shard.unavailable();
       const known = ended ?? (await this.context.store.readAssignment(ref));
       if (known?.annotatorId !== annotatorId) return refuse('unknown_assignment');
+      // Open on disk and not in memory: its end is on its way to the disk.
+      if (isOpen(known.state)) return shard.unavailable();
       return repeat && known.state === repeat.state ? ok(repeat.answer) : refuse('lease_ended');
     });
   }
 
-  private async inShard<T>(ref: AssignmentRef, run: (shard: Shard, term: Term) => Promise<Result<T>>): Promise<Result<T>> {
+  private async inShard<T>(
+    ref: AssignmentRef,
+    run: (shard: Shard, term: Term) => Promise<Result<T>>,
+  ): Promise<Result<T>> {
     const shard = await this.projects.findShard(ref.projectId);
     if ('code' in shard) return shard.code === 'not_found' ? refuse('unknown_assignment') : shard;
     return shard.use((term) => run(shard, term));
@@ -209,4 +220,8 @@ export class LeaseCommands {
   private remainingMs(lease: Lease): number {
     return Math.max(0, Math.round(leaseEndsMs(lease) - this.context.clock.nowMs()));
   }
+}
+
+function isOpen(state: AssignmentState): boolean {
+  return state === 'offered' || state === 'active';
 }

@@ -31,7 +31,7 @@ export const DEFAULT_LIMITS: Limits = {
   deepRows: 128,
   deepReadsMax: 32,
   mailboxMax: 20_000,
-  recentMax: 4_096,
+  recentMax: 1_024,
   waitersMax: 50_000,
   payloadCacheBytes: 32 * 1024 * 1024,
   resultBytesMax: 1024 * 1024,

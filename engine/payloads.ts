@@ -15,7 +15,10 @@ interface Cached {
 export class Payloads {
   private readonly cache = new Map<TaskId, Cached>();
   private bytes = 0;
-  private wanted = new Map<TaskId, { resolve: (data: Json) => void; reject: (error: unknown) => void; promise: Promise<Json> }>();
+  private wanted = new Map<
+    TaskId,
+    { resolve: (data: Json) => void; reject: (error: unknown) => void; promise: Promise<Json> }
+  >();
   private readonly store: Store;
   private readonly clock: Clock;
   private readonly bytesMax: number;

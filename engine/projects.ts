@@ -3,8 +3,8 @@ import type { Incarnation, ProjectId, ShardId } from './ids.ts';
 import { type Refusal, refuse } from './refusals.ts';
 import type { Member } from './roster.ts';
 import { Shard } from './shard/shard.ts';
-import { StoreError } from './store/store-error.ts';
 import type { ProjectRow } from './store/store.ts';
+import { StoreError } from './store/store-error.ts';
 
 /**
  * The projects this node knows and the shards it has touched. Rows are read when the node starts and when it is

@@ -3,7 +3,7 @@ import type { RequestAnswer, WaitingReasons } from './door.ts';
 import { projectBar } from './eligibility.ts';
 import type { AnnotatorId, ProjectId } from './ids.ts';
 import type { Projects } from './projects.ts';
-import { ok, type Refusal, refuse, type Result } from './refusals.ts';
+import { ok, type Refusal, type Result, refuse } from './refusals.ts';
 import type { Member } from './roster.ts';
 import { viewLease } from './shard/grant.ts';
 import type { Lease } from './shard/lease.ts';
@@ -76,10 +76,14 @@ export class Requests {
     const { roster, limits } = this.context;
     if (member.row.status === 'banned') return refuse('annotator_banned');
     if (member.row.status === 'paused') return refuse('annotator_paused');
-    if (!this.context.mayGrant()) return refuse('unavailable', undefined, { retryAfterMs: limits.retryAfterMs });
+    if (!this.context.mayGrant())
+      return refuse('unavailable', undefined, { retryAfterMs: limits.retryAfterMs });
     if (roster.freeCapacitySlot(member) !== undefined) return undefined;
     const { capacity } = member.row;
-    return refuse('at_capacity', `You hold ${member.leases.size} of ${capacity} leases: submit, skip or release one first.`);
+    return refuse(
+      'at_capacity',
+      `You hold ${member.leases.size} of ${capacity} leases: submit, skip or release one first.`,
+    );
   }
 
   private candidates(member: Member, request: WorkRequest): ProjectRow[] {
@@ -94,7 +98,11 @@ export class Requests {
     return open.slice(0, this.context.limits.projectsPerRequestMax);
   }
 
-  private async search(member: Member, requestId: string, projects: ProjectRow[]): Promise<Result<RequestAnswer>> {
+  private async search(
+    member: Member,
+    requestId: string,
+    projects: ProjectRow[],
+  ): Promise<Result<RequestAnswer>> {
     let reasons: WaitingReasons = NO_REASONS;
     for (const project of projects) {
       const shard = this.projects.shardOf(project);
@@ -114,15 +122,22 @@ export class Requests {
     return ok({ waiting: reasons });
   }
 
-  private async tryShard(shard: Shard, term: Term, member: Member, requestId: string): Promise<Result<RequestAnswer>> {
+  private async tryShard(
+    shard: Shard,
+    term: Term,
+    member: Member,
+    requestId: string,
+  ): Promise<Result<RequestAnswer>> {
     const picked = await shard.pick(term, member, requestId);
-    if (picked === 'busy') return refuse('busy', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
+    if (picked === 'busy')
+      return refuse('busy', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
     if (typeof picked === 'object') {
       this.context.roster.stopWaiting(member);
       return this.answerLease(shard, term, picked);
     }
     if (!term.alive) return shard.unavailable();
-    if (!shard.addWaiter(member, requestId)) return refuse('busy', 'Too many annotators wait in this project.');
+    if (!shard.addWaiter(member, requestId))
+      return refuse('busy', 'Too many annotators wait in this project.');
     return ok({ waiting: waitingReasons(term, member) });
   }
 

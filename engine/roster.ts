@@ -1,8 +1,8 @@
 import type { Clock, Timer } from './clock.ts';
 import type { AnnotatorId, AssignmentId } from './ids.ts';
+import { type Result, refuse } from './refusals.ts';
 import type { Lease } from './shard/lease.ts';
 import type { Term } from './shard/term.ts';
-import { type Result, refuse } from './refusals.ts';
 import type { AnnotatorRow, Store } from './store/store.ts';
 import { StoreError } from './store/store-error.ts';
 
@@ -71,7 +71,8 @@ export class Roster {
         this.letGo(member);
       }
     } catch (error) {
-      if (error instanceof StoreError) return refuse('unavailable', undefined, { retryAfterMs: this.retryAfterMs });
+      if (error instanceof StoreError)
+        return refuse('unavailable', undefined, { retryAfterMs: this.retryAfterMs });
       throw error;
     }
   }
@@ -127,7 +128,11 @@ export class Roster {
   }
 
   letGo(member: Member): void {
-    const idle = member.uses === 0 && member.connections === 0 && member.leases.size === 0 && member.waitingIn.size === 0;
+    const idle =
+      member.uses === 0 &&
+      member.connections === 0 &&
+      member.leases.size === 0 &&
+      member.waitingIn.size === 0;
     if (idle && this.members.get(member.row.id) === member) this.members.delete(member.row.id);
   }
 
@@ -137,5 +142,13 @@ export class Roster {
 }
 
 function newMember(row: AnnotatorRow): Member {
-  return { row, connections: 0, paused: false, leases: new Map(), waitingIn: new Set(), grace: undefined, uses: 0 };
+  return {
+    row,
+    connections: 0,
+    paused: false,
+    leases: new Map(),
+    waitingIn: new Set(),
+    grace: undefined,
+    uses: 0,
+  };
 }

@@ -2,7 +2,7 @@ import type { EngineContext } from './context.ts';
 import type { AssignmentView, SessionState, WaitingReasons } from './door.ts';
 import type { AnnotatorId } from './ids.ts';
 import type { Projects } from './projects.ts';
-import { ok, refuse, type Result } from './refusals.ts';
+import { ok, type Result, refuse } from './refusals.ts';
 import type { Member } from './roster.ts';
 import { viewLease } from './shard/grant.ts';
 import { addReasons, NO_REASONS, waitingReasons } from './shard/waiting.ts';
@@ -83,7 +83,9 @@ export class Sessions {
     }
     let waiting: WaitingReasons | undefined;
     for (const room of member.waitingIn) {
-      const reasons = room.term ? waitingReasons(room.term, member) : { ...NO_REASONS, unavailableProjects: 1 };
+      const reasons = room.term
+        ? waitingReasons(room.term, member)
+        : { ...NO_REASONS, unavailableProjects: 1 };
       waiting = addReasons(waiting ?? NO_REASONS, reasons);
     }
     return { assignments, paused: member.paused, ...(waiting === undefined ? {} : { waiting }) };

@@ -24,6 +24,7 @@ export function storableJson(
 function deeperThan(value: Json, depth: number): boolean {
   if (value === null || typeof value !== 'object') return false;
   if (depth === 0) return true;
-  for (const child of Array.isArray(value) ? value : Object.values(value)) if (deeperThan(child, depth - 1)) return true;
+  for (const child of Array.isArray(value) ? value : Object.values(value))
+    if (deeperThan(child, depth - 1)) return true;
   return false;
 }

@@ -1,4 +1,11 @@
-import { type AssignmentEvent, type AssignmentState, stepAssignment, stepTask, type TaskEvent, type TaskState } from '../../machines/index.ts';
+import {
+  type AssignmentEvent,
+  type AssignmentState,
+  stepAssignment,
+  stepTask,
+  type TaskEvent,
+  type TaskState,
+} from '../../machines/index.ts';
 import type { EndReason } from '../door.ts';
 import type { ShardCounters } from '../store/store.ts';
 import type { Lease } from './lease.ts';
@@ -33,7 +40,10 @@ export function advanceTask(term: Term, task: TaskEntry, event: TaskEvent): bool
 }
 
 /** @returns the next state, or undefined when the machine refused. */
-export function advanceAssignment(state: AssignmentState, event: AssignmentEvent): AssignmentState | undefined {
+export function advanceAssignment(
+  state: AssignmentState,
+  event: AssignmentEvent,
+): AssignmentState | undefined {
   const step = stepAssignment({ state }, event);
   return step.accepted ? step.next.state : undefined;
 }

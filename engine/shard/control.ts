@@ -1,13 +1,13 @@
-import { ok, refuse, type Result } from '../refusals.ts';
-import type { TaskRow } from '../store/store.ts';
-import type { TransitionName } from '../store/codes.ts';
+import type { TaskId } from '../ids.ts';
+import { ok, type Result, refuse } from '../refusals.ts';
 import type { JsonObject } from '../settings.ts';
+import type { TransitionName } from '../store/codes.ts';
+import type { ProjectRow, TaskRow } from '../store/store.ts';
 import { advanceTask } from './advance.ts';
 import { endLease } from './end-lease.ts';
 import { adoptTask } from './recover.ts';
 import type { TaskEntry } from './task-entry.ts';
 import type { Term } from './term.ts';
-import type { TaskId } from '../ids.ts';
 
 /** @returns the task in memory, read from disk if it rests there, or undefined. @throws when the database is away. */
 export async function findTask(term: Term, taskId: TaskId): Promise<TaskEntry | undefined> {
@@ -27,7 +27,9 @@ export function cancelTask(term: Term, task: TaskEntry, actor: string): Result<{
   for (const lease of [...task.leases.values()]) {
     endLease(term, lease, { event: 'REVOKE', reason: 'task_cancelled', actor, tellHolder: true });
   }
-  return changeTask(term, task, actor, 'task_cancelled', null, () => advanceTask(term, task, { type: 'CANCEL' }));
+  return changeTask(term, task, actor, 'task_cancelled', null, () =>
+    advanceTask(term, task, { type: 'CANCEL' }),
+  );
 }
 
 export function requeueTask(term: Term, task: TaskEntry, actor: string): Result<{ state: string }> {
@@ -35,20 +37,35 @@ export function requeueTask(term: Term, task: TaskEntry, actor: string): Result<
     return refuse('conflict', 'The task is complete: raise its overlap to get more answers.');
   }
   task.holdDetail = null;
-  return changeTask(term, task, actor, 'task_requeued', null, () => advanceTask(term, task, { type: 'REQUEUE' }));
+  return changeTask(term, task, actor, 'task_requeued', null, () =>
+    advanceTask(term, task, { type: 'REQUEUE' }),
+  );
 }
 
-export function setOverlap(term: Term, task: TaskEntry, overlap: number, actor: string): Result<{ state: string }> {
+export function setOverlap(
+  term: Term,
+  task: TaskEntry,
+  overlap: number,
+  actor: string,
+): Result<{ state: string }> {
   const { open, filled } = task.snapshot.context;
   if (overlap < open + filled) {
-    return refuse('conflict', `The task has ${filled} answers and ${open} open leases: overlap cannot be ${overlap}.`);
+    return refuse(
+      'conflict',
+      `The task has ${filled} answers and ${open} open leases: overlap cannot be ${overlap}.`,
+    );
   }
   return changeTask(term, task, actor, 'task_overlap', { overlap }, () =>
     advanceTask(term, task, { type: 'SET_OVERLAP', overlap }),
   );
 }
 
-export function setPriority(term: Term, task: TaskEntry, priority: number, actor: string): Result<{ priority: number }> {
+export function setPriority(
+  term: Term,
+  task: TaskEntry,
+  priority: number,
+  actor: string,
+): Result<{ priority: number }> {
   const ordersByPriority = term.project.settings.strategy === 'priority';
   term.queue.moved(task, () => {
     task.priority = priority;
@@ -56,6 +73,15 @@ export function setPriority(term: Term, task: TaskEntry, priority: number, actor
   });
   record(term, task, actor, 'task_priority', { priority });
   return ok({ priority });
+}
+
+/** New settings hold for everything that happens from now on; open leases keep the deadlines they were given. */
+export function changeSettings(term: Term, project: ProjectRow): void {
+  const { maxAttempts } = project.settings;
+  const limitChanged = maxAttempts !== term.project.settings.maxAttempts;
+  term.settingsChanged(project);
+  if (!limitChanged) return;
+  for (const task of term.tasks.values()) advanceTask(term, task, { type: 'SET_MAX_ATTEMPTS', maxAttempts });
 }
 
 function changeTask(
@@ -72,7 +98,13 @@ function changeTask(
   return ok({ state: task.snapshot.state });
 }
 
-function record(term: Term, task: TaskEntry, actor: string, event: TransitionName, detail: JsonObject | null): void {
+function record(
+  term: Term,
+  task: TaskEntry,
+  actor: string,
+  event: TransitionName,
+  detail: JsonObject | null,
+): void {
   const writes = term.write();
   writes.task(task);
   writes.transition({

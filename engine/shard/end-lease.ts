@@ -60,7 +60,9 @@ export function endLease(
   });
   if (args.tellHolder) {
     const ref = { projectId: term.projectId, id: lease.id };
-    writes.onCommitted(() => term.context.push(lease.annotatorId, { kind: 'revoked', ref, reason: args.reason }));
+    writes.onCommitted(() =>
+      term.context.push(lease.annotatorId, { kind: 'revoked', ref, reason: args.reason }),
+    );
   }
   term.queue.place(task, true);
 }

@@ -1,5 +1,6 @@
-import { nextLookMs, warningMs } from './grant.ts';
+import type { EndReason } from '../door.ts';
 import { endLease } from './end-lease.ts';
+import { nextLookMs, warningMs } from './grant.ts';
 import { type Lease, leaseEndsMs } from './lease.ts';
 import type { TaskEntry } from './task-entry.ts';
 import type { Term } from './term.ts';
@@ -34,7 +35,11 @@ function goOn(term: Term, lease: Lease, nowMs: number): void {
   if (!lease.warned && lease.endsMs - warningMs(term) <= nowMs) {
     lease.warned = true;
     const ref = { projectId: term.projectId, id: lease.id };
-    term.context.push(lease.annotatorId, { kind: 'expiring', ref, expiresInMs: Math.round(lease.endsMs - nowMs) });
+    term.context.push(lease.annotatorId, {
+      kind: 'expiring',
+      ref,
+      expiresInMs: Math.round(lease.endsMs - nowMs),
+    });
   } else {
     // The beats since the last look moved the deadline in memory; the row follows now and then, like this.
     term.write().updateAssignment(lease.id, { state: lease.state, deadlineInMs: leaseEndsMs(lease) - nowMs });
@@ -47,11 +52,14 @@ function expire(term: Term, lease: Lease, nowMs: number): void {
     // Nobody answered: like an agent who does not pick up, they get nothing pushed until they say they are there.
     const member = term.context.roster.peek(lease.annotatorId);
     if (member) member.paused = true;
-    return endLease(term, lease, { event: 'EXPIRE', reason: 'offer_timeout', tellHolder: true });
   }
-  if (lease.endsMs <= nowMs) {
-    return endLease(term, lease, { event: 'EXPIRE', reason: 'max_duration', tellHolder: true });
-  }
-  const reason = lease.dropped ? 'disconnected' : 'heartbeat_silence';
-  endLease(term, lease, { event: 'ABANDON', reason, tellHolder: true });
+  endLease(term, lease, { ...endOf(lease, nowMs), tellHolder: true });
+}
+
+/** Which of the three clocks ran out. */
+function endOf(lease: Lease, nowMs: number): { event: 'EXPIRE' | 'ABANDON'; reason: EndReason } {
+  if (lease.state === 'offered' && lease.offerEndsMs <= nowMs)
+    return { event: 'EXPIRE', reason: 'offer_timeout' };
+  if (lease.endsMs <= nowMs) return { event: 'EXPIRE', reason: 'max_duration' };
+  return { event: 'ABANDON', reason: lease.dropped ? 'disconnected' : 'heartbeat_silence' };
 }

@@ -27,7 +27,12 @@ export function mayReceive(term: Term, member: Member): boolean {
  *
  * @returns undefined when no id is at hand yet or the task had to be quarantined: pick again.
  */
-export function grant(term: Term, member: Member, task: TaskEntry, requestId: string | null): Lease | undefined {
+export function grant(
+  term: Term,
+  member: Member,
+  task: TaskEntry,
+  requestId: string | null,
+): Lease | undefined {
   const capacitySlot = term.context.roster.freeCapacitySlot(member);
   const id = term.context.ids.take();
   if (capacitySlot === undefined || id === undefined) return undefined;
@@ -56,14 +61,22 @@ export function grant(term: Term, member: Member, task: TaskEntry, requestId: st
     assignmentState: lease.state,
     detail: { slot, attempt: lease.attempt },
   });
-  if (requestId !== null) term.context.requests.remember(member.row.id, requestId, { id, saved: term.saved() });
+  if (requestId !== null)
+    term.context.requests.remember(member.row.id, requestId, { id, saved: term.saved() });
   term.queue.place(task, false);
   return lease;
 }
 
 function openLease(
   term: Term,
-  args: { id: AssignmentId; task: TaskEntry; member: Member; slot: number; capacitySlot: number; requestId: string | null },
+  args: {
+    id: AssignmentId;
+    task: TaskEntry;
+    member: Member;
+    slot: number;
+    capacitySlot: number;
+    requestId: string | null;
+  },
 ): Lease {
   const { settings } = term.project;
   const nowMs = term.context.clock.nowMs();

@@ -11,7 +11,12 @@ import type { Term } from './term.ts';
  * or taken back by a supervisor stays ended. Under `accept` the answer counts if a slot is still free and is kept
  * as surplus if not; under `surplus` it never counts; under `refuse` it becomes the annotator's draft.
  */
-export function submitLate(term: Term, row: AssignmentRow, task: TaskEntry, submission: Submission): Receipt | Refusal {
+export function submitLate(
+  term: Term,
+  row: AssignmentRow,
+  task: TaskEntry,
+  submission: Submission,
+): Receipt | Refusal {
   const mayBeMadeUp = row.state === 'expired' || row.state === 'abandoned';
   const checked = checkResult(term, submission.result);
   if ('code' in checked) return checked;
@@ -48,7 +53,12 @@ export function submitLate(term: Term, row: AssignmentRow, task: TaskEntry, subm
     resultText: checked.text,
     leadTimeMs: Math.round(row.ageMs),
   });
-  writes.draft({ taskId: task.id, annotatorId: submission.annotatorId, assignmentId: row.ref.id, draftText: null });
+  writes.draft({
+    taskId: task.id,
+    annotatorId: submission.annotatorId,
+    assignmentId: row.ref.id,
+    draftText: null,
+  });
   writes.transition({
     event: counts ? 'submitted' : 'surplus',
     taskId: task.id,
@@ -76,5 +86,6 @@ function keepAsDraft(term: Term, task: TaskEntry, submission: Submission, text: 
     draftText: text,
   });
   // If they hold the task again, the new lease must know that there is a draft to show and to delete.
-  for (const lease of task.leases.values()) if (lease.annotatorId === submission.annotatorId) lease.hasDraft = true;
+  for (const lease of task.leases.values())
+    if (lease.annotatorId === submission.annotatorId) lease.hasDraft = true;
 }

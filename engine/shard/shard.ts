@@ -2,10 +2,10 @@ import type { Timer } from '../clock.ts';
 import type { EngineContext } from '../context.ts';
 import { projectBar } from '../eligibility.ts';
 import type { AnnotatorId, Incarnation, ProjectId, ShardId } from '../ids.ts';
-import { type Refusal, refuse, type Result } from '../refusals.ts';
+import { type Refusal, type Result, refuse } from '../refusals.ts';
 import type { Member, WaitingRoom } from '../roster.ts';
-import { StoreError } from '../store/store-error.ts';
 import type { TaskRow } from '../store/store.ts';
+import { StoreError } from '../store/store-error.ts';
 import { lookAtDueLeases } from './expiry.ts';
 import { grant, mayReceive, suits, viewLease } from './grant.ts';
 import { announceImports } from './imports.ts';
@@ -67,7 +67,8 @@ export class Shard implements TermHost, WaitingRoom {
    */
   async use<T>(command: (term: Term) => Promise<Result<T>>): Promise<Result<T>> {
     const { limits } = this.context;
-    if (this.commands >= limits.mailboxMax) return refuse('busy', undefined, { retryAfterMs: limits.retryAfterMs });
+    if (this.commands >= limits.mailboxMax)
+      return refuse('busy', undefined, { retryAfterMs: limits.retryAfterMs });
     this.commands += 1;
     try {
       const term = this.current ?? (await this.load());
@@ -203,7 +204,8 @@ export class Shard implements TermHost, WaitingRoom {
       return term;
     } catch (error) {
       this.loadSoon();
-      if (!(error instanceof StoreError)) this.context.incident({ kind: 'load_failed', error, shardId: this.shardId });
+      if (!(error instanceof StoreError))
+        this.context.incident({ kind: 'load_failed', error, shardId: this.shardId });
       throw error;
     }
   }

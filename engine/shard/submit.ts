@@ -36,7 +36,12 @@ export function submitOpen(term: Term, lease: Lease, submission: Submission): Re
   closeLease(term, lease);
   task.filledSlots = [...task.filledSlots, lease.slot];
   task.had = [...task.had, lease.annotatorId];
-  const receipt: Receipt = { assignment: submission.ref, submissionId: submission.submissionId, status: 'counted', late: false };
+  const receipt: Receipt = {
+    assignment: submission.ref,
+    submissionId: submission.submissionId,
+    status: 'counted',
+    late: false,
+  };
   const writes = term.write();
   term.count('submitted', 1);
   writes.task(task);
@@ -51,7 +56,12 @@ export function submitOpen(term: Term, lease: Lease, submission: Submission): Re
     leadTimeMs: Math.round(term.context.clock.nowMs() - lease.startedMs),
   });
   if (lease.hasDraft) {
-    writes.draft({ taskId: task.id, annotatorId: lease.annotatorId, assignmentId: lease.id, draftText: null });
+    writes.draft({
+      taskId: task.id,
+      annotatorId: lease.annotatorId,
+      assignmentId: lease.id,
+      draftText: null,
+    });
   }
   writes.transition({
     event: 'submitted',

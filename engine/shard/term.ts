@@ -1,7 +1,7 @@
 import type { AssignmentState } from '../../machines/index.ts';
+import type { Timer } from '../clock.ts';
 import type { CommitSource } from '../commit/committer.ts';
 import { type BatchResult, WriteSet } from '../commit/write-set.ts';
-import type { Timer } from '../clock.ts';
 import type { EngineContext } from '../context.ts';
 import type { Receipt } from '../door.ts';
 import type { AnnotatorId, AssignmentId, ProjectId, ShardId, TaskId } from '../ids.ts';

@@ -6,6 +6,7 @@ export class StoreError extends Error {
 
   constructor(cause: unknown) {
     super(cause instanceof Error ? cause.message : String(cause), { cause });
-    this.code = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : undefined;
+    this.code =
+      typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : undefined;
   }
 }

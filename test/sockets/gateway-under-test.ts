@@ -44,6 +44,8 @@ export interface GatewayUnderTest {
     token: unknown,
     more?: { headers?: Record<string, string>; reconnection?: boolean; namespace?: string },
   ): Socket;
+  /** Stops listening, and leaves the plain clients to find out. */
+  closeServer(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -68,6 +70,11 @@ export async function startGateway(
   const port = await listen(httpServer, args.port ?? 0);
   const url = `http://127.0.0.1:${port}`;
   const sockets: Socket[] = [];
+  const closeServer = async (): Promise<void> => {
+    await gateway.close();
+    httpServer.closeAllConnections();
+    await new Promise((resolve) => httpServer.close(resolve));
+  };
   return {
     url,
     port,
@@ -88,11 +95,10 @@ export async function startGateway(
       sockets.push(socket);
       return socket;
     },
+    closeServer,
     close: async () => {
       for (const socket of sockets) socket.disconnect();
-      await gateway.close();
-      httpServer.closeAllConnections();
-      await new Promise((resolve) => httpServer.close(resolve));
+      await closeServer();
     },
   };
 }

@@ -1,6 +1,11 @@
 import { MACHINE_VERSION } from '../../../machines/index.ts';
 import type { Incarnation } from '../../ids.ts';
-import { ASSIGNMENT_STATE_CODES, HOLD_CONDITION_CODES, TASK_STATE_CODES, TRANSITION_CODES } from '../codes.ts';
+import {
+  ASSIGNMENT_STATE_CODES,
+  HOLD_CONDITION_CODES,
+  TASK_STATE_CODES,
+  TRANSITION_CODES,
+} from '../codes.ts';
 import type { ShardBatch } from '../store.ts';
 
 type Cell = string | number | boolean | null;
@@ -23,12 +28,18 @@ function element(cell: Cell): string {
   return `"${cell.replaceAll(/["\\]/g, '\\$&')}"`;
 }
 
-function gather<Row>(batches: readonly ShardBatch[], rowsOf: (batch: ShardBatch) => readonly Row[]): { batch: ShardBatch; row: Row }[] {
+function gather<Row>(
+  batches: readonly ShardBatch[],
+  rowsOf: (batch: ShardBatch) => readonly Row[],
+): { batch: ShardBatch; row: Row }[] {
   return batches.flatMap((batch) => rowsOf(batch).map((row) => ({ batch, row })));
 }
 
 /** The parameters of FENCE_SQL. */
-export function fenceParameters(incarnation: Incarnation, batches: readonly ShardBatch[]): (string | number)[] {
+export function fenceParameters(
+  incarnation: Incarnation,
+  batches: readonly ShardBatch[],
+): (string | number)[] {
   const fence = columns(batches, [
     (b) => b.shardId,
     (b) => b.epoch,
@@ -45,13 +56,16 @@ export function fenceParameters(incarnation: Incarnation, batches: readonly Shar
     (b) => b.counters.expired,
     (b) => b.counters.abandoned,
   ]);
-  const released = columns(gather(batches, (b) => b.assignmentReleases), [
-    ({ batch }) => batch.projectId,
-    ({ row }) => row.id,
-    ({ row }) => ASSIGNMENT_STATE_CODES[row.state],
-    ({ row }) => row.endReason,
-    ({ row }) => (row.deadlineInMs === null ? null : Math.round(row.deadlineInMs)),
-  ]);
+  const released = columns(
+    gather(batches, (b) => b.assignmentReleases),
+    [
+      ({ batch }) => batch.projectId,
+      ({ row }) => row.id,
+      ({ row }) => ASSIGNMENT_STATE_CODES[row.state],
+      ({ row }) => row.endReason,
+      ({ row }) => (row.deadlineInMs === null ? null : Math.round(row.deadlineInMs)),
+    ],
+  );
   return [...fence, incarnation, ...released];
 }
 
@@ -69,60 +83,72 @@ export function rowsParameters(batches: readonly ShardBatch[]): string[] {
 }
 
 function claimedColumns(batches: readonly ShardBatch[]): string[] {
-  return columns(gather(batches, (b) => b.assignmentClaims), [
-    ({ batch }) => batch.projectId,
-    ({ row }) => row.id,
-    ({ row }) => ASSIGNMENT_STATE_CODES[row.state],
-    ({ row }) => row.slot,
-  ]);
+  return columns(
+    gather(batches, (b) => b.assignmentClaims),
+    [
+      ({ batch }) => batch.projectId,
+      ({ row }) => row.id,
+      ({ row }) => ASSIGNMENT_STATE_CODES[row.state],
+      ({ row }) => row.slot,
+    ],
+  );
 }
 
 function insertedColumns(batches: readonly ShardBatch[]): string[] {
-  return columns(gather(batches, (b) => b.assignmentInserts), [
-    ({ batch }) => batch.projectId,
-    ({ batch }) => batch.shardId,
-    ({ row }) => row.id,
-    ({ row }) => row.taskId,
-    ({ row }) => row.annotatorId,
-    ({ row }) => row.slot,
-    ({ row }) => row.capacitySlot,
-    ({ row }) => row.attempt,
-    ({ row }) => ASSIGNMENT_STATE_CODES[row.state],
-    ({ row }) => row.requestId,
-    ({ row }) => Math.round(row.deadlineInMs),
-    ({ row }) => row.endReason,
-  ]);
+  return columns(
+    gather(batches, (b) => b.assignmentInserts),
+    [
+      ({ batch }) => batch.projectId,
+      ({ batch }) => batch.shardId,
+      ({ row }) => row.id,
+      ({ row }) => row.taskId,
+      ({ row }) => row.annotatorId,
+      ({ row }) => row.slot,
+      ({ row }) => row.capacitySlot,
+      ({ row }) => row.attempt,
+      ({ row }) => ASSIGNMENT_STATE_CODES[row.state],
+      ({ row }) => row.requestId,
+      ({ row }) => Math.round(row.deadlineInMs),
+      ({ row }) => row.endReason,
+    ],
+  );
 }
 
 function taskColumns(batches: readonly ShardBatch[]): string[] {
-  return columns(gather(batches, (b) => b.tasks), [
-    ({ batch }) => batch.projectId,
-    ({ row }) => row.id,
-    ({ row }) => TASK_STATE_CODES[row.state],
-    () => MACHINE_VERSION,
-    ({ row }) => row.overlap,
-    ({ row }) => row.filled,
-    ({ row }) => `{${row.filledSlots.join(',')}}`,
-    ({ row }) => row.attempts,
-    ({ row }) => (row.condition === null ? null : HOLD_CONDITION_CODES[row.condition]),
-    ({ row }) => row.holdDetail,
-    ({ row }) => row.priority,
-    ({ row }) => row.queuePriority,
-    ({ row }) => `{${row.had.join(',')}}`,
-  ]);
+  return columns(
+    gather(batches, (b) => b.tasks),
+    [
+      ({ batch }) => batch.projectId,
+      ({ row }) => row.id,
+      ({ row }) => TASK_STATE_CODES[row.state],
+      () => MACHINE_VERSION,
+      ({ row }) => row.overlap,
+      ({ row }) => row.filled,
+      ({ row }) => `{${row.filledSlots.join(',')}}`,
+      ({ row }) => row.attempts,
+      ({ row }) => (row.condition === null ? null : HOLD_CONDITION_CODES[row.condition]),
+      ({ row }) => row.holdDetail,
+      ({ row }) => row.priority,
+      ({ row }) => row.queuePriority,
+      ({ row }) => `{${row.had.join(',')}}`,
+    ],
+  );
 }
 
 function annotationColumns(batches: readonly ShardBatch[]): string[] {
-  return columns(gather(batches, (b) => b.annotations), [
-    ({ batch }) => batch.projectId,
-    ({ row }) => row.assignmentId,
-    ({ row }) => row.taskId,
-    ({ row }) => row.annotatorId,
-    ({ row }) => row.counted,
-    ({ row }) => row.submissionId,
-    ({ row }) => row.resultText,
-    ({ row }) => row.leadTimeMs,
-  ]);
+  return columns(
+    gather(batches, (b) => b.annotations),
+    [
+      ({ batch }) => batch.projectId,
+      ({ row }) => row.assignmentId,
+      ({ row }) => row.taskId,
+      ({ row }) => row.annotatorId,
+      ({ row }) => row.counted,
+      ({ row }) => row.submissionId,
+      ({ row }) => row.resultText,
+      ({ row }) => row.leadTimeMs,
+    ],
+  );
 }
 
 function draftColumns(batches: readonly ShardBatch[]): string[] {
@@ -130,23 +156,31 @@ function draftColumns(batches: readonly ShardBatch[]): string[] {
   const kept = drafts.filter((row) => row.draftText !== null);
   const deleted = drafts.filter((row) => row.draftText === null);
   return [
-    ...columns(kept, [(row) => row.taskId, (row) => row.annotatorId, (row) => row.assignmentId, (row) => row.draftText]),
+    ...columns(kept, [
+      (row) => row.taskId,
+      (row) => row.annotatorId,
+      (row) => row.assignmentId,
+      (row) => row.draftText,
+    ]),
     ...columns(deleted, [(row) => row.taskId, (row) => row.annotatorId]),
   ];
 }
 
 function transitionColumns(batches: readonly ShardBatch[]): string[] {
-  return columns(gather(batches, (b) => b.transitions), [
-    ({ batch }) => batch.shardId,
-    ({ row }) => row.seq,
-    ({ batch }) => batch.projectId,
-    ({ row }) => row.taskId,
-    ({ row }) => row.assignmentId,
-    ({ row }) => row.annotatorId,
-    ({ row }) => TRANSITION_CODES[row.event],
-    ({ row }) => (row.taskState === null ? null : TASK_STATE_CODES[row.taskState]),
-    ({ row }) => (row.assignmentState === null ? null : ASSIGNMENT_STATE_CODES[row.assignmentState]),
-    ({ row }) => row.actor,
-    ({ row }) => (row.detail === null ? null : JSON.stringify(row.detail)),
-  ]);
+  return columns(
+    gather(batches, (b) => b.transitions),
+    [
+      ({ batch }) => batch.shardId,
+      ({ row }) => row.seq,
+      ({ batch }) => batch.projectId,
+      ({ row }) => row.taskId,
+      ({ row }) => row.assignmentId,
+      ({ row }) => row.annotatorId,
+      ({ row }) => TRANSITION_CODES[row.event],
+      ({ row }) => (row.taskState === null ? null : TASK_STATE_CODES[row.taskState]),
+      ({ row }) => (row.assignmentState === null ? null : ASSIGNMENT_STATE_CODES[row.assignmentState]),
+      ({ row }) => row.actor,
+      ({ row }) => (row.detail === null ? null : JSON.stringify(row.detail)),
+    ],
+  );
 }

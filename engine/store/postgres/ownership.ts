@@ -43,7 +43,9 @@ export async function takeShard(
   return taken.rows[0];
 }
 
-export async function shardsWithOpenLeases(db: Database): Promise<{ shardId: ShardId; projectId: ProjectId }[]> {
+export async function shardsWithOpenLeases(
+  db: Database,
+): Promise<{ shardId: ShardId; projectId: ProjectId }[]> {
   // The partial index of open leases is as long as there are open leases.
   return db('assignments').where('state', '<=', 2).distinct({ shardId: 'shard_id', projectId: 'project_id' });
 }

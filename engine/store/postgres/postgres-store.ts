@@ -29,7 +29,8 @@ export function openPostgresStore(url: string): PostgresStore {
     joinNode: (args) => guarded(ownership.joinNode(reads, args)),
     renewNode: (incarnation) => guarded(ownership.renewNode(reads, incarnation)),
     leaveNode: (incarnation) => guarded(ownership.leaveNode(reads, incarnation)),
-    takeShard: (shardId, incarnation, termMs) => guarded(ownership.takeShard(reads, shardId, incarnation, termMs)),
+    takeShard: (shardId, incarnation, termMs) =>
+      guarded(ownership.takeShard(reads, shardId, incarnation, termMs)),
     shardsWithOpenLeases: () => guarded(ownership.shardsWithOpenLeases(reads)),
     commit: (incarnation, batches) => commitBatches(commits, incarnation, batches),
     readBack: (shardIds) => guarded(ownership.readBack(commits, shardIds)),

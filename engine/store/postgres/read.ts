@@ -1,9 +1,25 @@
-import { nameOf, ASSIGNMENT_STATE_CODES, ANNOTATOR_STATUS_CODES, HOLD_CONDITION_CODES, PROJECT_STATUS_CODES, TASK_STATE_CODES } from '../codes.ts';
 import type { AnnotatorId, AssignmentId, AssignmentRef, ProjectId, ShardId, TaskId } from '../../ids.ts';
 import type { QueueKey } from '../../queue/key.ts';
 import { DEFAULT_SETTINGS, type Json, type ProjectSettings, type Requirement } from '../../settings.ts';
+import {
+  ANNOTATOR_STATUS_CODES,
+  ASSIGNMENT_STATE_CODES,
+  HOLD_CONDITION_CODES,
+  nameOf,
+  PROJECT_STATUS_CODES,
+  TASK_STATE_CODES,
+} from '../codes.ts';
 import type { Database } from '../database.ts';
-import type { AnnotatorRow, AssignmentRow, ImportChunk, OpenAssignmentRow, ProjectRow, ShardCounters, ShardImage, TaskRow } from '../store.ts';
+import type {
+  AnnotatorRow,
+  AssignmentRow,
+  ImportChunk,
+  OpenAssignmentRow,
+  ProjectRow,
+  ShardCounters,
+  ShardImage,
+  TaskRow,
+} from '../store.ts';
 
 interface TaskColumns {
   id: TaskId;
@@ -79,19 +95,36 @@ export async function readProject(db: Database, projectId: ProjectId): Promise<P
 }
 
 export async function readAnnotators(db: Database, ids: readonly AnnotatorId[]): Promise<AnnotatorRow[]> {
-  const rows: { id: AnnotatorId; status: number; capacity: number; skills: Record<string, number>; memberOf: ProjectId[] }[] =
-    await db('annotators as a')
-      .whereIn('a.id', [...ids])
-      .select('a.id', 'a.status', 'a.capacity', 'a.skills', {
-        memberOf: db.raw('array(select m.project_id from project_members m where m.annotator_id = a.id)'),
-      });
+  const rows: {
+    id: AnnotatorId;
+    status: number;
+    capacity: number;
+    skills: Record<string, number>;
+    memberOf: ProjectId[];
+  }[] = await db('annotators as a')
+    .whereIn('a.id', [...ids])
+    .select('a.id', 'a.status', 'a.capacity', 'a.skills', {
+      memberOf: db.raw('array(select m.project_id from project_members m where m.annotator_id = a.id)'),
+    });
   return rows.map((row) => ({ ...row, status: nameOf(ANNOTATOR_STATUS_CODES, row.status) }));
 }
 
 export async function loadShard(db: Database, shardId: ShardId): Promise<ShardImage | undefined> {
   const counters: (ShardCounters & { project_id: ProjectId }) | undefined = await db('shards')
     .where({ id: shardId })
-    .first('project_id', 'tasks', 'waiting', 'held', 'complete', 'cancelled', 'submitted', 'surplus', 'skipped', 'expired', 'abandoned');
+    .first(
+      'project_id',
+      'tasks',
+      'waiting',
+      'held',
+      'complete',
+      'cancelled',
+      'submitted',
+      'surplus',
+      'skipped',
+      'expired',
+      'abandoned',
+    );
   if (!counters) return undefined;
   const { project_id: projectId, ...rest } = counters;
   const project = await readProject(db, projectId);
@@ -101,7 +134,10 @@ export async function loadShard(db: Database, shardId: ShardId): Promise<ShardIm
   const rows: TaskColumns[] =
     taskIds.length === 0
       ? []
-      : await db('tasks as t').where('t.project_id', projectId).whereRaw('t.id = any (?)', [taskIds]).select(TASK_COLUMNS);
+      : await db('tasks as t')
+          .where('t.project_id', projectId)
+          .whereRaw('t.id = any (?)', [taskIds])
+          .select(TASK_COLUMNS);
   return { project, counters: rest, open, tasks: rows.map(toTask) };
 }
 
@@ -132,17 +168,29 @@ async function readOpen(db: Database, shardId: ShardId): Promise<OpenAssignmentR
       requestId: 'request_id',
       ageMs: ageMs(db),
     });
-  return rows.map((row) => ({ ...row, state: row.state === ASSIGNMENT_STATE_CODES.offered ? 'offered' : 'active' }));
+  return rows.map((row) => ({
+    ...row,
+    state: row.state === ASSIGNMENT_STATE_CODES.offered ? 'offered' : 'active',
+  }));
 }
 
 /** How long ago the lease began, in ms, by the database's clock. */
 function ageMs(db: Database) {
-  return db.raw('floor(extract(epoch from clock_timestamp() - coalesce(started_at, granted_at)) * 1000)::bigint');
+  return db.raw(
+    'floor(extract(epoch from clock_timestamp() - coalesce(started_at, granted_at)) * 1000)::bigint',
+  );
 }
 
 export async function readReady(
   db: Database,
-  query: { projectId: ProjectId; shardId: ShardId; started: boolean; after: QueueKey; limit: number; notHadBy?: AnnotatorId },
+  query: {
+    projectId: ProjectId;
+    shardId: ShardId;
+    started: boolean;
+    after: QueueKey;
+    limit: number;
+    notHadBy?: AnnotatorId;
+  },
 ): Promise<TaskRow[]> {
   const ready = db('tasks as t')
     .where('t.shard_id', query.shardId)
@@ -152,14 +200,21 @@ export async function readReady(
     .limit(query.limit)
     .select(TASK_COLUMNS);
   if (Number.isFinite(query.after.queuePriority)) {
-    ready.andWhereRaw('(t.queue_priority, t.queue_rank) > (?, ?)', [query.after.queuePriority, query.after.queueRank]);
+    ready.andWhereRaw('(t.queue_priority, t.queue_rank) > (?, ?)', [
+      query.after.queuePriority,
+      query.after.queueRank,
+    ]);
   }
   if (query.notHadBy !== undefined) ready.andWhereRaw('not (t.had @> array[?::int])', [query.notHadBy]);
   const rows: TaskColumns[] = await ready;
   return rows.map(toTask);
 }
 
-export async function readTask(db: Database, projectId: ProjectId, taskId: TaskId): Promise<TaskRow | undefined> {
+export async function readTask(
+  db: Database,
+  projectId: ProjectId,
+  taskId: TaskId,
+): Promise<TaskRow | undefined> {
   const row: TaskColumns | undefined = await db('tasks as t')
     .where({ 't.project_id': projectId, 't.id': taskId })
     .first(TASK_COLUMNS);
@@ -180,7 +235,9 @@ export async function readAssignment(db: Database, ref: AssignmentRef): Promise<
         counted: boolean | null;
       }
     | undefined = await db('assignments as a')
-    .leftJoin('annotations as n', (join) => join.on('n.project_id', 'a.project_id').andOn('n.assignment_id', 'a.id'))
+    .leftJoin('annotations as n', (join) =>
+      join.on('n.project_id', 'a.project_id').andOn('n.assignment_id', 'a.id'),
+    )
     .where({ 'a.project_id': ref.projectId, 'a.id': ref.id })
     .first({
       shardId: 'a.shard_id',
@@ -210,7 +267,11 @@ export async function readPayloads(db: Database, taskIds: readonly TaskId[]): Pr
   return new Map(rows.map((row) => [row.task_id, row.data]));
 }
 
-export async function readDraft(db: Database, taskId: TaskId, annotatorId: AnnotatorId): Promise<Json | undefined> {
+export async function readDraft(
+  db: Database,
+  taskId: TaskId,
+  annotatorId: AnnotatorId,
+): Promise<Json | undefined> {
   const row: { draft: Json } | undefined = await db('drafts')
     .where({ task_id: taskId, annotator_id: annotatorId })
     .first('draft');
