@@ -52,7 +52,7 @@ describe('settings', () => {
     [{ REDIS_URL: '127.0.0.1:6379' }, 'REDIS_URL must be a URL such as redis://'],
     [{ BATON_ROLES: 'gateway' }, 'BATON_ROLES must be gateway,engine: this release runs both in one process'],
     [{ BATON_ROLES: 'gateway,cook' }, 'BATON_ROLES must name roles out of gateway and engine'],
-    [{ BATON_ADMIN_TOKEN: 'short' }, 'BATON_ADMIN_TOKEN must be at least 16 characters long'],
+    [{ BATON_ADMIN_TOKEN: 'short' }, 'BATON_ADMIN_TOKEN must be at least 8 characters long'],
     [{ BATON_SAMPLE: 'no' }, 'BATON_SAMPLE must be 0'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be one of trace'],
     [{ BATON_ALLOWED_ORIGINS: 'https://a.example/path' }, 'BATON_ALLOWED_ORIGINS must be origins'],

@@ -4,7 +4,7 @@ import { StartFailure } from './start-failure.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 const ROLES = ['gateway', 'engine'] as const;
-const TOKEN_LENGTH_MIN = 16;
+const TOKEN_LENGTH_MIN = 8;
 
 /** The settings of a server, complete and checked. */
 export interface Config {

@@ -117,8 +117,9 @@ export async function up(knex: Knex): Promise<void> {
       primary key (project_id, id)
     ) with (fillfactor = 85);
     create unique index tasks_external_id on tasks (project_id, external_id) where external_id is not null;
-    -- The ready queue on disk: two lanes (fresh, started), each in queue order. state 1 is "waiting".
-    create index tasks_ready on tasks (shard_id, (filled > 0), queue_priority, queue_rank) where state = 1;
+    -- The ready queue on disk: two lanes, fresh and started, each in queue order. state 1 is "waiting".
+    create index tasks_fresh on tasks (shard_id, queue_priority, queue_rank) where state = 1 and filled = 0;
+    create index tasks_started on tasks (shard_id, queue_priority, queue_rank) where state = 1 and filled > 0;
     create index tasks_held on tasks (shard_id, id) where state = 4;
 
     create table task_payloads (

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server as HttpServer } from 'node:http';
+import type { Socket as TcpSocket } from 'node:net';
 import { io, type Socket } from 'socket.io-client';
 import { type AnnotatorId, asId } from '../../engine/ids.ts';
 import type { Authenticator, Principal } from '../../gateway/auth/principal.ts';
@@ -44,6 +45,8 @@ export interface GatewayUnderTest {
     token: unknown,
     more?: { headers?: Record<string, string>; reconnection?: boolean; namespace?: string },
   ): Socket;
+  /** Cuts every TCP connection, as a network does. */
+  cutConnections(): void;
   /** Stops listening, and leaves the plain clients to find out. */
   closeServer(): Promise<void>;
   close(): Promise<void>;
@@ -70,6 +73,11 @@ export async function startGateway(
   const port = await listen(httpServer, args.port ?? 0);
   const url = `http://127.0.0.1:${port}`;
   const sockets: Socket[] = [];
+  const tcpSockets = new Set<TcpSocket>();
+  httpServer.on('connection', (socket) => {
+    tcpSockets.add(socket);
+    socket.once('close', () => tcpSockets.delete(socket));
+  });
   const closeServer = async (): Promise<void> => {
     await gateway.close();
     httpServer.closeAllConnections();
@@ -94,6 +102,9 @@ export async function startGateway(
       });
       sockets.push(socket);
       return socket;
+    },
+    cutConnections: () => {
+      for (const socket of tcpSockets) socket.destroy();
     },
     closeServer,
     close: async () => {

@@ -195,7 +195,7 @@ export async function readReady(
   const ready = db('tasks as t')
     .where('t.shard_id', query.shardId)
     .andWhere('t.state', TASK_STATE_CODES.waiting)
-    .andWhereRaw(query.started ? '(t.filled > 0)' : 'not (t.filled > 0)')
+    .andWhereRaw(query.started ? 't.filled > 0' : 't.filled = 0')
     .orderBy(['t.queue_priority', 't.queue_rank'])
     .limit(query.limit)
     .select(TASK_COLUMNS);
