@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readConfig } from './config.ts';
 import { StartFailure } from './start-failure.ts';
@@ -17,7 +18,7 @@ describe('settings', () => {
     expect(readConfig({})).toMatchObject({
       port: 3000,
       host: '127.0.0.1',
-      dataDirectory: './.baton',
+      dataDirectory: join(process.cwd(), '.baton'),
       databaseUrl: undefined,
       redisUrl: undefined,
       roles: ['gateway', 'engine'],

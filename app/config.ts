@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { defaultDataDirectory } from './default-data-directory.ts';
 import { StartFailure } from './start-failure.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -36,7 +37,7 @@ const SETTINGS = z.object({
     .string()
     .regex(/^[\w.:%-]+$/, 'must be a host name or an address, such as 127.0.0.1 or 0.0.0.0')
     .default('127.0.0.1'),
-  BATON_DATA_DIR: z.string().default('./.baton'),
+  BATON_DATA_DIR: z.string().default(() => defaultDataDirectory(process.cwd(), process.getuid?.() === 0)),
   DATABASE_URL: url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database').optional(),
   REDIS_URL: url(['redis:', 'rediss:'], 'redis://host:6379').optional(),
   BATON_ROLES: z

@@ -17,7 +17,11 @@ export function cpuTime(postmasterPid: number): CpuTime {
 }
 
 /** Microseconds of CPU per cycle between two readings. */
-export function cpuPerCycle(before: CpuTime, after: CpuTime, cycles: number): { node: number; postgres: number | null } {
+export function cpuPerCycle(
+  before: CpuTime,
+  after: CpuTime,
+  cycles: number,
+): { node: number; postgres: number | null } {
   const postgres =
     before.postgresMs === undefined || after.postgresMs === undefined
       ? null
@@ -47,7 +51,12 @@ function statOf(pid: number): { parent: number; ticks: number; childTicks: numbe
     return undefined;
   }
   // The second field is the program's name in parentheses and may hold anything; fields are counted after it.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ').map(Number);
-  const [parent = 0, user = 0, system = 0, childUser = 0, childSystem = 0] = [1, 11, 12, 13, 14].map((i) => fields[i]);
+  const fields = text
+    .slice(text.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+  const [parent = 0, user = 0, system = 0, childUser = 0, childSystem = 0] = [1, 11, 12, 13, 14].map(
+    (i) => fields[i],
+  );
   return { parent, ticks: user + system, childTicks: childUser + childSystem };
 }

@@ -98,7 +98,7 @@ export class LeaseCommands {
     return this.inShard(args.ref, async (shard, term) => {
       const taken = await this.takeAnswer(term, args);
       if (!taken.ok) return taken;
-      const saved = term.saved();
+      const saved = term.ended.get(args.ref.id)?.saved ?? term.saved();
       // Asked for before the commit is sent, so the lease of the next task rides in the same one.
       const next = args.next
         ? this.requests.request({

@@ -143,8 +143,7 @@ export class Requests {
 
   /** The data is read while the commit is under way; nothing is said before both are done. */
   private async answerLease(shard: Shard, term: Term, lease: Lease): Promise<Result<RequestAnswer>> {
-    const saved = term.saved();
     const assignment = await viewLease(term, lease);
-    return (await saved) === 'committed' ? ok({ assignment }) : shard.unavailable();
+    return (await lease.saved) === 'committed' ? ok({ assignment }) : shard.unavailable();
   }
 }

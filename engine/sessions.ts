@@ -78,7 +78,7 @@ export class Sessions {
     for (const lease of [...member.leases.values()]) {
       const term = this.projects.shard(lease.shardId, lease.projectId).term;
       // Nobody is told of a lease that is not committed yet.
-      if (!term || (await term.saved()) !== 'committed' || !lease.open) continue;
+      if (!term || (await lease.saved) !== 'committed' || !lease.open) continue;
       assignments.push(await viewLease(term, lease));
     }
     let waiting: WaitingReasons | undefined;

@@ -1,10 +1,8 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { type RemoteApi, RemoteFailure } from '../remote/api.ts';
 import { connectRemote, type RemoteOptions, withRemoteOptions } from '../remote/connect.ts';
 
-const annotator = z.object({ id: z.number(), externalId: z.string() });
-const annotators = z.object({ items: z.array(annotator) });
+const annotator = z.object({ id: z.number() });
 const created = z.object({ token: z.string() });
 
 interface CreateOptions extends RemoteOptions {
@@ -33,32 +31,11 @@ Examples:
 
 async function create(externalId: string, options: CreateOptions): Promise<void> {
   const api = connectRemote(options);
-  const { id } = await findOrCreate(api, externalId, options.name);
+  // Repeating an external id answers the annotator who has it.
+  const name = options.name === undefined ? {} : { name: options.name };
+  const { id } = await api.call('POST', '/api/annotators', annotator, { externalId, ...name });
   const { token } = await api.call('POST', `/api/annotators/${id}/tokens`, created, {});
   process.stdout.write(
     options.json === true ? `${JSON.stringify({ annotatorId: id, externalId, token })}\n` : `${token}\n`,
   );
-}
-
-async function findOrCreate(
-  api: RemoteApi,
-  externalId: string,
-  name: string | undefined,
-): Promise<z.output<typeof annotator>> {
-  try {
-    return await api.call('POST', '/api/annotators', annotator, {
-      externalId,
-      ...(name !== undefined && { name }),
-    });
-  } catch (error) {
-    if (!(error instanceof RemoteFailure && error.status === 409)) throw error;
-  }
-  const { items } = await api.call(
-    'GET',
-    `/api/annotators?${new URLSearchParams({ externalId })}`,
-    annotators,
-  );
-  const found = items.find((item) => item.externalId === externalId);
-  if (found === undefined) throw new RemoteFailure('not_found', `There is no annotator ${externalId}.`);
-  return found;
 }

@@ -45,6 +45,11 @@ export async function postgresAccount(): Promise<Account> {
   );
 }
 
+/** The account as it is, without making one; undefined when there is none yet. */
+export async function postgresAccountIfThere(): Promise<Account | undefined> {
+  return process.getuid?.() === 0 ? accountIds() : {};
+}
+
 /** Whether the account can pass through every directory above a path (and the path itself, if it is there). */
 export function canReach(account: Account, path: string): boolean {
   if (account.uid === undefined) return true;

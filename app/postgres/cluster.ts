@@ -55,6 +55,10 @@ export async function openCluster(
   return { path, password };
 }
 
+export function readPassword(dataDirectory: string): string | undefined {
+  return readSecret(dataDirectory, PASSWORD);
+}
+
 function checkExisting(dataDirectory: string, path: string, major: number): string {
   const found = versionOf(path);
   if (found !== undefined && found > major) {
@@ -71,7 +75,7 @@ function checkExisting(dataDirectory: string, path: string, major: number): stri
       'Dump it with the Baton that wrote it (pg_dump) and restore it into a new BATON_DATA_DIR.',
     );
   }
-  const password = readSecret(dataDirectory, PASSWORD);
+  const password = readPassword(dataDirectory);
   if (found === undefined || password === undefined) {
     throw new StartFailure(
       'data_directory_unusable',

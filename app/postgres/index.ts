@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
@@ -6,7 +6,7 @@ import { readSecret, writeSecret } from '../data-directory.ts';
 import { messageOf, StartFailure } from '../start-failure.ts';
 import { type Account, postgresAccount } from './account.ts';
 import { type Binaries, findBinaries } from './binaries.ts';
-import { type Cluster, openCluster, SUPERUSER } from './cluster.ts';
+import { type Cluster, openCluster, readPassword, SUPERUSER } from './cluster.ts';
 import {
   clearForeignPidFile,
   freePort,
@@ -98,6 +98,17 @@ export async function stopLeftPostgres(dataDirectory: string, timeoutMs = STOP_T
   const path = join(dataDirectory, 'postgres');
   const left = livePostmaster(path);
   if (left !== undefined) await stopPostmaster(path, left.pid, timeoutMs);
+}
+
+/** The address of the database of a data directory whose Postgres runs now; nothing is started or changed. */
+export function urlIfRunning(dataDirectory: string): string | undefined {
+  if (!existsSync(dataDirectory)) return undefined;
+  const directory = realpathSync(dataDirectory);
+  const path = join(directory, 'postgres');
+  const [live, password] = [livePostmaster(path), readPassword(directory)];
+  return live === undefined || password === undefined
+    ? undefined
+    : urlOf({ path, password }, live.port, DATABASE);
 }
 
 /** The server that a killed Baton left running, once it answers; undefined when there is none, or it ends. */

@@ -1,4 +1,4 @@
-import type { AssignmentId, AssignmentRef, TaskId } from '../ids.ts';
+import type { AssignmentId, AssignmentRef, ProjectId, TaskId } from '../ids.ts';
 import { ok, type Result, refuse } from '../refusals.ts';
 import type { Json } from '../settings.ts';
 import { type AssignmentFilter, type AssignmentRecord, listAssignments } from '../store/admin/assignments.ts';
@@ -26,6 +26,7 @@ export interface TaskDetail {
   readonly annotations: readonly AnnotationRecord[];
   readonly history: readonly TransitionRecord[];
   readonly isTruncated: boolean;
+  readonly projectId: ProjectId;
 }
 
 interface OneTask {
@@ -120,6 +121,7 @@ async function readDetail(context: AdminContext, slug: string, taskId: TaskId): 
       assignments,
       annotations: await listTaskAnnotations(tx, project.id, [...named]),
       history: history.slice(0, HISTORY_MAX),
+      projectId: project.id,
       isTruncated: history.length > HISTORY_MAX,
     });
   });

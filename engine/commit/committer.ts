@@ -7,7 +7,12 @@ import type { BatchResult } from './write-set.ts';
 export interface CommitSource {
   readonly shardId: ShardId;
   /** Everything queued since the last call, and who to tell; undefined when there is nothing any more. */
-  takeBatch(): { batch: ShardBatch; settle: (result: BatchResult) => void } | undefined;
+  takeBatch(): Taken | undefined;
+}
+
+export interface Taken {
+  readonly batch: ShardBatch;
+  readonly settle: (result: BatchResult) => void;
 }
 
 /** Why a commit was lost, for the log and the counters. */
@@ -24,11 +29,16 @@ export interface CommitStatistics {
   lost: number;
 }
 
+/** One is being executed while the next waits, planned and sent, for its turn. */
+const IN_FLIGHT_MAX = 2;
+
 /**
  * Group commit: one transaction at a time per node, carrying whatever all its shards queued while the previous
  * one was in flight. Under load the batch grows by itself; with one lone request there is nothing to wait for.
  *
- * C1 A shard's batches are committed in the order they were taken, because only one commit is in flight.
+ * C1 A shard's batches are committed in the order they were taken. The next transaction is sent when the fence of
+ *    the one before has been passed: from then on the row lock of that fence keeps it waiting, and if the first
+ *    fails the number the second expects is wrong, so it fails too.
  * C2 A batch is either committed, or nothing of it is told to anybody: its shard reloads from the database.
  * C3 An unknown outcome (COMMIT sent, connection lost) is read back, never guessed. The read waits for the row
  *    lock of whatever is still running.
@@ -36,7 +46,10 @@ export interface CommitStatistics {
 export class Committer {
   readonly statistics: CommitStatistics = { commits: 0, shardBatches: 0, rows: 0, lost: 0 };
   private readonly dirty = new Set<CommitSource>();
-  private running: Promise<void> | undefined;
+  private readonly inFlight = new Set<Promise<void>>();
+  private launched = 0;
+  /** The last transaction that passed its fence, or was over before it did. */
+  private passed = 0;
   private scheduled = false;
   private readonly store: Store;
   private readonly clock: Clock;
@@ -61,40 +74,52 @@ export class Committer {
   /** The source has something to write; safe to repeat. */
   add(source: CommitSource): void {
     this.dirty.add(source);
-    if (this.running || this.scheduled) return;
-    this.scheduled = true;
-    this.clock.defer(() => {
-      this.scheduled = false;
-      this.running ??= this.run().finally(() => {
-        this.running = undefined;
-        if (this.dirty.size > 0) for (const left of this.dirty) this.add(left);
-      });
-    });
+    this.schedule();
   }
 
   /** Resolves when nothing is queued and nothing is in flight. */
   async drain(): Promise<void> {
-    while (this.running || this.scheduled || this.dirty.size > 0) {
-      await (this.running ?? new Promise<void>((resolve) => this.clock.defer(resolve)));
+    while (this.inFlight.size > 0 || this.scheduled || this.dirty.size > 0) {
+      await (this.inFlight.size > 0
+        ? Promise.all(this.inFlight)
+        : new Promise<void>((resolve) => this.clock.defer(resolve)));
     }
   }
 
-  private async run(): Promise<void> {
-    while (this.dirty.size > 0) {
-      const taken: { batch: ShardBatch; settle: (result: BatchResult) => void }[] = [];
-      for (const source of this.dirty) {
-        const one = source.takeBatch();
-        if (one) taken.push(one);
-      }
-      this.dirty.clear();
-      if (taken.length > 0) await this.commit(taken);
-    }
+  private schedule(): void {
+    const mayLaunch = this.passed === this.launched && this.inFlight.size < IN_FLIGHT_MAX;
+    if (this.scheduled || !mayLaunch || this.dirty.size === 0) return;
+    this.scheduled = true;
+    this.clock.defer(() => {
+      this.scheduled = false;
+      this.launch();
+    });
   }
 
-  private async commit(taken: { batch: ShardBatch; settle: (result: BatchResult) => void }[]): Promise<void> {
+  private launch(): void {
+    const taken: Taken[] = [];
+    for (const source of this.dirty) {
+      const one = source.takeBatch();
+      if (one) taken.push(one);
+    }
+    this.dirty.clear();
+    if (taken.length === 0) return;
+    const number = ++this.launched;
+    const pass = () => {
+      this.passed = Math.max(this.passed, number);
+      this.schedule();
+    };
+    const commit = this.commit(taken, pass).finally(() => {
+      this.inFlight.delete(commit);
+      pass();
+    });
+    this.inFlight.add(commit);
+  }
+
+  private async commit(taken: Taken[], passed: () => void): Promise<void> {
     const batches = taken.map((t) => t.batch);
     const startedMs = this.clock.nowMs();
-    const outcome = await this.resolve(await this.attempt(batches), batches);
+    const outcome = await this.resolve(await this.attempt(batches, passed), batches);
     if (outcome.kind === 'committed') {
       this.statistics.commits += 1;
       this.statistics.shardBatches += batches.length;
@@ -113,15 +138,15 @@ export class Committer {
         undefined,
       );
       // Nothing was written: the shards that are still ours go again without the ones that are not.
-      if (kept.length > 0) await this.commit(kept);
+      if (kept.length > 0) await this.commit(kept, passed);
       return;
     }
     this.lose(taken, 'failed', outcome.error);
   }
 
-  private async attempt(batches: readonly ShardBatch[]): Promise<CommitOutcome> {
+  private async attempt(batches: readonly ShardBatch[], passed: () => void): Promise<CommitOutcome> {
     try {
-      return await this.store.commit(this.incarnation(), batches);
+      return await this.store.commit(this.incarnation(), batches, passed);
     } catch (error) {
       return { kind: 'unknown', error: asError(error) };
     }
@@ -133,7 +158,7 @@ export class Committer {
       const now = await this.store.readBack(batches.map((b) => b.shardId));
       const isIn = (b: ShardBatch) => {
         const shard = now.get(b.shardId);
-        return b.toSeq > b.fromSeq && shard?.epoch === b.epoch && shard.lastSeq === b.toSeq;
+        return b.toSeq > b.fromSeq && shard?.epoch === b.epoch && shard.lastSeq >= b.toSeq;
       };
       return batches.every(isIn) ? { kind: 'committed' } : { kind: 'failed', error: outcome.error };
     } catch (error) {
@@ -142,11 +167,7 @@ export class Committer {
     }
   }
 
-  private lose(
-    taken: readonly { batch: ShardBatch; settle: (result: BatchResult) => void }[],
-    reason: CommitLoss['reason'],
-    error: Error | undefined,
-  ): void {
+  private lose(taken: readonly Taken[], reason: CommitLoss['reason'], error: Error | undefined): void {
     this.statistics.lost += 1;
     this.onLoss({ reason, shardIds: taken.map((t) => t.batch.shardId), error });
     for (const { settle } of taken) settle('lost');

@@ -17,6 +17,9 @@ import type {
 /** What became of a batch. `lost`: nothing of it may be told to anybody; the shard reloads. */
 export type BatchResult = 'committed' | 'lost';
 
+/** Transitions whose callers are answered in one turn. */
+const SLICE_TRANSITIONS = 64;
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type Claim = Mutable<AssignmentUpdate> & { claims: boolean };
 
@@ -26,12 +29,12 @@ type Claim = Mutable<AssignmentUpdate> & { claims: boolean };
  * W1 Each row appears once, in the state it has when the batch is taken; transitions appear all, in order.
  * W2 `done` settles once, after the outcome is known; it never rejects.
  * W3 `after` runs only if the batch was committed, in the order it was added: nobody hears of what is not durable.
+ * W4 Who waits for a large batch is answered in slices, one a turn of the event loop: the answers cause new work,
+ *    and the first of it should be on its way to the database while the rest is still being answered.
  */
 export class WriteSet {
-  readonly done: Promise<BatchResult>;
-  private settleDone: (result: BatchResult) => void = () => {
-    throw new Error('settled before it was made');
-  };
+  private slice = newSlice();
+  private readonly slices = [this.slice];
   private readonly fromSeq: number;
   private seq: number;
   private readonly transitions: TransitionWrite[] = [];
@@ -47,9 +50,11 @@ export class WriteSet {
   constructor(lastSeq: number) {
     this.fromSeq = lastSeq;
     this.seq = lastSeq;
-    this.done = new Promise((resolve) => {
-      this.settleDone = resolve;
-    });
+  }
+
+  /** Settles when what was written up to now is committed or lost. */
+  get done(): Promise<BatchResult> {
+    return this.slice.promise;
   }
 
   get lastSeq(): number {
@@ -71,6 +76,10 @@ export class WriteSet {
     detail?: JsonObject;
   }): void {
     this.seq += 1;
+    if (++this.slice.transitions > SLICE_TRANSITIONS) {
+      this.slice = newSlice();
+      this.slices.push(this.slice);
+    }
     this.transitions.push({
       seq: this.seq,
       event: args.event,
@@ -166,10 +175,31 @@ export class WriteSet {
     return this.tasks;
   }
 
-  settle(result: BatchResult): void {
+  /** @param defer runs its argument in a later turn of the event loop. */
+  settle(result: BatchResult, defer: (run: () => void) => void): void {
     if (result === 'committed') for (const run of this.after) run();
-    this.settleDone(result);
+    const answer = (index: number) => {
+      this.slices[index]?.resolve(result);
+      if (index + 1 < this.slices.length) defer(() => answer(index + 1));
+    };
+    answer(0);
   }
+}
+
+interface Slice {
+  transitions: number;
+  readonly promise: Promise<BatchResult>;
+  readonly resolve: (result: BatchResult) => void;
+}
+
+function newSlice(): Slice {
+  let resolve: (result: BatchResult) => void = () => {
+    throw new Error('settled before it was made');
+  };
+  const promise = new Promise<BatchResult>((settle) => {
+    resolve = settle;
+  });
+  return { transitions: 0, promise, resolve };
 }
 
 export function emptyCounters(): ShardCounters {

@@ -61,8 +61,8 @@ export function grant(
     assignmentState: lease.state,
     detail: { slot, attempt: lease.attempt },
   });
-  if (requestId !== null)
-    term.context.requests.remember(member.row.id, requestId, { id, saved: term.saved() });
+  lease.saved = term.saved();
+  if (requestId !== null) term.context.requests.remember(member.row.id, requestId, lease);
   term.queue.place(task, false);
   return lease;
 }
@@ -98,6 +98,7 @@ function openLease(
     warned: false,
     dropped: false,
     hasDraft: false,
+    saved: Promise.resolve('lost'),
     open: true,
     dueMs: 0,
     heapIndex: -1,

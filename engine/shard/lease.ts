@@ -1,3 +1,4 @@
+import type { BatchResult } from '../commit/write-set.ts';
 import type { AnnotatorId, AssignmentId, ProjectId, ShardId } from '../ids.ts';
 import type { Timed } from '../queue/deadlines.ts';
 import type { TaskEntry } from './task-entry.ts';
@@ -34,6 +35,8 @@ export interface Lease extends Timed {
   /** No socket of the holder is there: silence is put down to that. */
   dropped: boolean;
   hasDraft: boolean;
+  /** Settles with the commit that granted it: nobody is told of the lease before. */
+  saved: Promise<BatchResult>;
   /** False from the moment the lease ends: whoever still holds this object can tell. */
   open: boolean;
 }

@@ -94,6 +94,7 @@ function resumeLease(term: Term, task: TaskEntry, row: OpenAssignmentRow): void 
     dropped: member.connections === 0,
     // Not known without a read; true costs one look when the answer comes.
     hasDraft: true,
+    saved: Promise.resolve('committed'),
     open: true,
     dueMs: 0,
     heapIndex: -1,

@@ -166,7 +166,7 @@ export class Term implements CommitSource {
       const member = this.context.roster.peek(lease.annotatorId);
       member?.leases.delete(lease.id);
     }
-    this.writes.settle('lost');
+    this.writes.settle('lost', this.context.clock.defer);
   }
 
   private settle(writes: WriteSet, result: BatchResult): void {
@@ -176,7 +176,7 @@ export class Term implements CommitSource {
         this.queue.settle(task);
       }
     }
-    writes.settle(result);
+    writes.settle(result, this.context.clock.defer);
     if (result === 'lost') this.host.termLost(this);
     else this.context.feed(this.projectId, writes.lastSeq);
   }

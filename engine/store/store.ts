@@ -233,7 +233,15 @@ export interface Store {
   /** @returns the first id of a block that is this caller's alone. */
   allocateAssignmentIds(): Promise<{ first: number; count: number }>;
 
-  commit(incarnation: Incarnation, batches: readonly ShardBatch[]): Promise<CommitOutcome>;
+  /**
+   * @param passed called when every batch has passed its fence and holds its shard's lock: another commit may be
+   *   sent, and waits for this one.
+   */
+  commit(
+    incarnation: Incarnation,
+    batches: readonly ShardBatch[],
+    passed: () => void,
+  ): Promise<CommitOutcome>;
   /** After an unknown outcome: waits for whatever is still running, then tells each shard's last number and epoch. */
   readBack(shardIds: readonly ShardId[]): Promise<Map<ShardId, { epoch: number; lastSeq: number }>>;
 }

@@ -67,11 +67,9 @@ export class WatchedStore implements Store {
     if (this.dead) return Promise.reject(new StoreError(new Error('this process is dead')));
     this.calls.set(method, (this.calls.get(method) ?? 0) + 1);
     const result = this.intercept(method, call);
-    const tracked = result.then(
-      () => this.underWay.delete(tracked),
-      () => this.underWay.delete(tracked),
-    );
-    this.underWay.add(tracked);
+    this.underWay.add(result);
+    const over = () => this.underWay.delete(result);
+    result.then(over, over);
     return result;
   }
 }

@@ -199,10 +199,11 @@ describe('work', () => {
     const lossy = await startLossyServer();
     try {
       const client = await live({ url: lossy.url });
+      const expiring = heard(client, 'expiring');
       const revoked = heard(client, 'revoked');
       expect(client.assignments.map(({ id }) => id)).toEqual(['7-1']);
       lossy.emit('work:expiring', { seq: 8, assignmentId: '7-1', expiresInMs: 9_000 });
-      await lossy.emitted();
+      await vi.waitFor(() => expect(expiring.length).toBe(1));
       expect(lossy.syncs()).toBe(0);
       lossy.emit('work:expiring', { seq: 10, assignmentId: '7-1', expiresInMs: 8_000 });
       await vi.waitFor(() => expect(client.assignments.map(({ id }) => id)).toEqual(['7-2']));

@@ -244,7 +244,7 @@ describe('state and pushes', () => {
     try {
       const socket = slow.plain('anna');
       await stateOf(socket);
-      // Stop reading below the client: its TCP window fills, and what is pushed piles up in the server.
+      // Far more, at once, than the connection can take while nobody reads: it piles up in the server.
       const closed = vi.waitFor(() => expect(slow.gateway.connections()).toBe(0));
       const big = { text: 'x'.repeat(1_000_000) };
       for (let i = 1; i <= 60; i++)

@@ -39,13 +39,6 @@ export async function startLossyServer() {
   return {
     url: `http://127.0.0.1:${address.port}`,
     emit: (event: string, body: unknown) => namespace.emit(event, body),
-    /** Settles when the clients have seen what was emitted before. */
-    emitted: async () => {
-      await namespace
-        .timeout(1_000)
-        .emitWithAck('probe')
-        .catch(() => undefined);
-    },
     syncs: () => syncs,
     close: () => io.close(),
   };

@@ -1,5 +1,4 @@
 import { MACHINE_VERSION } from '../../../machines/index.ts';
-import type { Incarnation } from '../../ids.ts';
 import {
   ASSIGNMENT_STATE_CODES,
   HOLD_CONDITION_CODES,
@@ -36,14 +35,41 @@ function gather<Row>(
 }
 
 /** The parameters of FENCE_SQL. */
-export function fenceParameters(
-  incarnation: Incarnation,
-  batches: readonly ShardBatch[],
-): (string | number)[] {
-  const fence = columns(batches, [
+export function fenceParameters(batches: readonly ShardBatch[]): string[] {
+  return columns(batches, [(b) => b.shardId]);
+}
+
+/** The parameters of RELEASE_SQL. */
+export function releaseParameters(batches: readonly ShardBatch[]): string[] {
+  return columns(
+    gather(batches, (b) => b.assignmentReleases),
+    [
+      ({ batch }) => batch.projectId,
+      ({ row }) => row.id,
+      ({ row }) => ASSIGNMENT_STATE_CODES[row.state],
+      ({ row }) => row.endReason,
+      ({ row }) => (row.deadlineInMs === null ? null : Math.round(row.deadlineInMs)),
+    ],
+  );
+}
+
+/** The parameters of ROWS_SQL. */
+export function rowsParameters(batches: readonly ShardBatch[]): string[] {
+  return [
+    ...shardColumns(batches),
+    ...claimedColumns(batches),
+    ...insertedColumns(batches),
+    ...taskColumns(batches),
+    ...annotationColumns(batches),
+    ...draftColumns(batches),
+    arrayLiteral(batches.flatMap((b) => [...b.announcedChunks])),
+    ...transitionColumns(batches),
+  ];
+}
+
+function shardColumns(batches: readonly ShardBatch[]): string[] {
+  return columns(batches, [
     (b) => b.shardId,
-    (b) => b.epoch,
-    (b) => b.fromSeq,
     (b) => b.toSeq,
     (b) => b.counters.tasks,
     (b) => b.counters.waiting,
@@ -56,30 +82,6 @@ export function fenceParameters(
     (b) => b.counters.expired,
     (b) => b.counters.abandoned,
   ]);
-  const released = columns(
-    gather(batches, (b) => b.assignmentReleases),
-    [
-      ({ batch }) => batch.projectId,
-      ({ row }) => row.id,
-      ({ row }) => ASSIGNMENT_STATE_CODES[row.state],
-      ({ row }) => row.endReason,
-      ({ row }) => (row.deadlineInMs === null ? null : Math.round(row.deadlineInMs)),
-    ],
-  );
-  return [...fence, incarnation, ...released];
-}
-
-/** The parameters of ROWS_SQL. */
-export function rowsParameters(batches: readonly ShardBatch[]): string[] {
-  return [
-    ...claimedColumns(batches),
-    ...insertedColumns(batches),
-    ...taskColumns(batches),
-    ...annotationColumns(batches),
-    ...draftColumns(batches),
-    arrayLiteral(batches.flatMap((b) => [...b.announcedChunks])),
-    ...transitionColumns(batches),
-  ];
 }
 
 function claimedColumns(batches: readonly ShardBatch[]): string[] {

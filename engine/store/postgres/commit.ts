@@ -1,8 +1,8 @@
 import type { Incarnation, ShardId } from '../../ids.ts';
 import type { Database } from '../database.ts';
 import type { CommitOutcome, ShardBatch } from '../store.ts';
-import { fenceParameters, rowsParameters } from './commit-rows.ts';
-import { FENCE_SQL, ROWS_SQL } from './commit-sql.ts';
+import { fenceParameters, releaseParameters, rowsParameters } from './commit-rows.ts';
+import { FENCE_SQL, RELEASE_SQL, ROWS_SQL } from './commit-sql.ts';
 
 /**
  * Writes the batches in one transaction, all or nothing.
@@ -14,17 +14,21 @@ export async function commitBatches(
   db: Database,
   incarnation: Incarnation,
   batches: readonly ShardBatch[],
+  passed: () => void,
 ): Promise<CommitOutcome> {
   const sent = { commit: false };
   let fenced: ShardId[] = [];
   try {
     await db.transaction(async (tx) => {
       const fence = await tx
-        .raw<{ rows: { id: ShardId }[] }>(FENCE_SQL, fenceParameters(incarnation, batches))
+        .raw<{ rows: ShardFence[] }>(FENCE_SQL, fenceParameters(batches))
         .options({ name: 'baton_fence' });
-      const held = new Set(fence.rows.map((row) => row.id));
-      fenced = batches.map((b) => b.shardId).filter((id) => !held.has(id));
+      fenced = batches.filter((batch) => !isHeld(batch, incarnation, fence.rows)).map((b) => b.shardId);
       if (fenced.length > 0) throw new Fenced();
+      passed();
+      if (batches.some((b) => b.assignmentReleases.length > 0)) {
+        await tx.raw(RELEASE_SQL, releaseParameters(batches)).options({ name: 'baton_release' });
+      }
       await tx.raw(ROWS_SQL, rowsParameters(batches)).options({ name: 'baton_rows' });
       sent.commit = true;
     });
@@ -36,6 +40,19 @@ export async function commitBatches(
       ? { kind: 'unknown', error: cause }
       : { kind: 'failed', error: cause };
   }
+}
+
+interface ShardFence {
+  readonly id: ShardId;
+  readonly owner: Incarnation | null;
+  readonly epoch: number;
+  readonly lastSeq: number;
+}
+
+/** I6 and I7: ours, under the epoch we know, and our numbers follow the last one. */
+function isHeld(batch: ShardBatch, incarnation: Incarnation, rows: readonly ShardFence[]): boolean {
+  const row = rows.find((candidate) => candidate.id === batch.shardId);
+  return row?.owner === incarnation && row.epoch === batch.epoch && row.lastSeq === batch.fromSeq;
 }
 
 class Fenced extends Error {}

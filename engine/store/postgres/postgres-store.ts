@@ -8,8 +8,8 @@ import * as read from './read.ts';
 
 /** Connections for the engine's reads; commits have their own, so a slow read cannot hold one up. */
 const READ_CONNECTIONS = 6;
-/** One commit in flight and one read-back. */
-const COMMIT_CONNECTIONS = 2;
+/** Two commits in flight and one read-back. */
+const COMMIT_CONNECTIONS = 3;
 
 export interface PostgresStore extends Store {
   close(): Promise<void>;
@@ -32,7 +32,7 @@ export function openPostgresStore(url: string): PostgresStore {
     takeShard: (shardId, incarnation, termMs) =>
       guarded(ownership.takeShard(reads, shardId, incarnation, termMs)),
     shardsWithOpenLeases: () => guarded(ownership.shardsWithOpenLeases(reads)),
-    commit: (incarnation, batches) => commitBatches(commits, incarnation, batches),
+    commit: (incarnation, batches, passed) => commitBatches(commits, incarnation, batches, passed),
     readBack: (shardIds) => guarded(ownership.readBack(commits, shardIds)),
     close: async () => {
       await Promise.all([reads.destroy(), commits.destroy()]);

@@ -20,16 +20,15 @@ export class CsvRecord {
   feed(line: string): FeedOutcome {
     let at = 0;
     if (this.isQuoted) this.field += '\n';
-    const text = line;
     for (;;) {
       if (this.isQuoted) {
-        const quote = text.indexOf(QUOTE, at);
+        const quote = line.indexOf(QUOTE, at);
         if (quote < 0) {
-          this.field += text.slice(at);
+          this.field += line.slice(at);
           return 'open';
         }
-        this.field += text.slice(at, quote);
-        if (text[quote + 1] === QUOTE) {
+        this.field += line.slice(at, quote);
+        if (line[quote + 1] === QUOTE) {
           this.field += QUOTE;
           at = quote + 2;
           continue;
@@ -38,15 +37,15 @@ export class CsvRecord {
         at = quote + 1;
         this.fields.push(this.field);
         this.field = '';
-        if (isEnd(text, at)) return 'complete';
-        if (text[at] !== this.delimiter) return { error: 'a closing quote is followed by more text' };
+        if (isEnd(line, at)) return 'complete';
+        if (line[at] !== this.delimiter) return { error: 'a closing quote is followed by more text' };
         at++;
-      } else if (text[at] === QUOTE) {
+      } else if (line[at] === QUOTE) {
         this.isQuoted = true;
         at++;
       } else {
-        const next = text.indexOf(this.delimiter, at);
-        const field = next < 0 ? withoutReturn(text.slice(at)) : text.slice(at, next);
+        const next = line.indexOf(this.delimiter, at);
+        const field = next < 0 ? withoutReturn(line.slice(at)) : line.slice(at, next);
         if (field.includes(QUOTE)) return { error: 'a quote stands inside an unquoted field' };
         this.fields.push(field);
         if (next < 0) return 'complete';
@@ -57,8 +56,8 @@ export class CsvRecord {
 }
 
 /** Lines of files from Windows end with a carriage return. */
-function isEnd(text: string, at: number): boolean {
-  return at === text.length || (at === text.length - 1 && text[at] === '\r');
+function isEnd(line: string, at: number): boolean {
+  return at === line.length || (at === line.length - 1 && line[at] === '\r');
 }
 
 function withoutReturn(text: string): string {

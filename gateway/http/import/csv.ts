@@ -5,9 +5,6 @@ import { type Line, readLines } from './lines.ts';
 import { describeLine } from './ndjson.ts';
 import { rejected, taskRow } from './task-row.ts';
 
-/** Bytes that may be read a second time after broken records, in one import. */
-const REREAD_BYTES_MAX = 64 * 1024 * 1024;
-
 /**
  * Reads a CSV with a header. A broken record costs its first line and nothing else: reading begins anew at the next
  * line. That is why this is not csv-parse, which goes on from where it noticed: one quote that is never closed
@@ -44,7 +41,6 @@ class CsvReader {
   private lines: TextLine[] = [];
   private bytes = 0;
   private record: CsvRecord;
-  private rereadBytes = 0;
 
   constructor(delimiter: string) {
     this.delimiter = delimiter;
@@ -77,49 +73,49 @@ class CsvReader {
 
   /** @param again receives the lines that are to be read anew, the next one last. */
   private step(line: Line, again: Line[]): void {
-    if ('problem' in line) {
-      if (this.lines.length > 0) {
-        again.push(line);
-        return this.giveUp('a quote is never closed', again);
-      }
-      const [code, message] = describeLine(line.problem);
-      this.rows.push(rejected(line.line, code, message));
-      return;
-    }
-    if (this.lines.length === 0 && line.text.trim() === '') return;
+    if ('problem' in line) this.skip(line, again);
+    else if (this.lines.length > 0 || line.text.trim() !== '') this.feed(line, again);
+  }
+
+  /** A line that cannot be kept ends the record that was open. */
+  private skip(line: Extract<Line, { problem: unknown }>, again: Line[]): void {
+    const [code, message] = describeLine(line.problem);
+    if (this.lines.length > 0) {
+      again.push(line);
+      this.giveUp('a quote is never closed', again);
+    } else if (this.columns === undefined) this.break(line.line, `The header cannot be read: ${message}`);
+    else this.rows.push(rejected(line.line, code, message));
+  }
+
+  private feed(line: TextLine, again: Line[]): void {
     this.lines.push(line);
     this.bytes += line.bytes + 1;
     const outcome = this.record.feed(line.text);
-    if (typeof outcome === 'object') return this.giveUp(outcome.error, again);
-    if (outcome === 'complete') return this.finish(again);
-    if (this.bytes > API_LIMITS.taskBytesMax) {
+    if (typeof outcome === 'object') this.giveUp(outcome.error, again);
+    else if (outcome === 'complete') this.finish(again);
+    else if (this.bytes > API_LIMITS.taskBytesMax) {
       this.giveUp(`a quote is not closed within ${API_LIMITS.taskBytesMax} bytes`, again);
     }
   }
 
   private finish(again: Line[]): void {
     const { fields } = this.record;
-    const first = this.lines[0];
-    if (first === undefined) return;
-    if (this.columns === undefined) return this.readHeader(fields);
-    if (fields.length !== this.columns.length) {
-      return this.giveUp(`it has ${fields.length} columns, the header has ${this.columns.length}`, again);
+    const { columns } = this;
+    if (columns === undefined) this.readHeader(fields);
+    else if (fields.length !== columns.length) {
+      this.giveUp(`it has ${fields.length} columns, the header has ${columns.length}`, again);
+    } else {
+      const value = Object.fromEntries(fields.map((field, at) => [columns[at] ?? '', field]));
+      // In CSV a column named `data` is one column of many: the row is always the data itself.
+      this.rows.push(taskRow(this.lines[0]?.line ?? 0, value, this.bytes, 'flat'));
+      this.nextRecord();
     }
-    const columns = this.columns;
-    const value = Object.fromEntries(fields.map((field, at) => [columns[at] ?? '', field]));
-    // In CSV a column named `data` is one column of many: the row is always the data itself.
-    this.rows.push(taskRow(first.line, value, this.bytes, 'flat'));
-    this.nextRecord();
   }
 
   private readHeader(fields: readonly string[]): void {
     const columns = fields.map((field, at) => (field.trim() === '' ? `column${at + 1}` : field.trim()));
-    const twice = columns.find((column, at) => columns.indexOf(column) !== at);
-    if (twice !== undefined) return this.break(1, 'The header names a column twice.');
-    if (columns.includes('__proto__')) return this.break(1, 'The header names a column __proto__.');
-    if (columns.length > API_LIMITS.csvColumnsMax) {
-      return this.break(1, `The header has more than ${API_LIMITS.csvColumnsMax} columns.`);
-    }
+    const problem = headerProblem(columns);
+    if (problem !== undefined) this.break(this.lines[0]?.line ?? 1, problem);
     this.columns = columns;
     this.nextRecord();
   }
@@ -127,15 +123,10 @@ class CsvReader {
   private giveUp(why: string, again: Line[]): void {
     const [first, ...others] = this.lines;
     if (first === undefined) return;
-    if (this.columns === undefined) return this.break(first.line, `The header cannot be read: ${why}.`);
-    this.rows.push(rejected(first.line, 'malformed', `This record cannot be read: ${why}.`));
-    for (const line of others.reverse()) {
-      again.push(line);
-      this.rereadBytes += line.bytes;
-    }
-    if (this.rereadBytes > REREAD_BYTES_MAX) {
-      this.break(first.line, 'Too many quotes are never closed.');
-    }
+    if (this.columns === undefined) this.break(first.line, `The header cannot be read: ${why}.`);
+    else this.rows.push(rejected(first.line, 'malformed', `This record cannot be read: ${why}.`));
+    // Each line is read twice at most: what follows an open quote holds quotes in pairs, so none of it opens another.
+    for (const line of others.reverse()) again.push(line);
     this.nextRecord();
   }
 
@@ -149,4 +140,12 @@ class CsvReader {
     this.bytes = 0;
     this.record = new CsvRecord(this.delimiter);
   }
+}
+
+function headerProblem(columns: readonly string[]): string | undefined {
+  if (new Set(columns).size < columns.length) return 'The header names a column twice.';
+  if (columns.includes('__proto__')) return 'The header names a column __proto__.';
+  return columns.length > API_LIMITS.csvColumnsMax
+    ? `The header has more than ${API_LIMITS.csvColumnsMax} columns.`
+    : undefined;
 }

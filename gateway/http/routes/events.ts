@@ -1,0 +1,141 @@
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { FeedPage } from '../../../engine/admin/index.ts';
+import { eventPage, eventQuery, feedCursor, slug } from '../../../protocol/api/index.ts';
+import { bearerToken } from '../access.ts';
+import { type HttpApp, type HttpContext, SUPERVISION } from '../app.ts';
+import type { Follower } from '../feed-followers.ts';
+import { granted, ProblemError } from '../problem.ts';
+import { eventView } from '../views.ts';
+
+interface Place {
+  readonly slug: string;
+  readonly after: number | 'latest';
+  readonly limit: number;
+}
+
+export function eventRoutes(app: HttpApp, context: HttpContext): void {
+  app.get(
+    '/api/projects/:slug/events',
+    {
+      config: { access: SUPERVISION },
+      schema: {
+        tags: ['events'],
+        summary: 'Follow what happens in a project, in order and without gaps.',
+        description: [
+          'Reads the events after a cursor; with `waitMs` it waits for the next one when there is none. With',
+          '`Accept: text/event-stream` the answer is a stream of server-sent events that goes on until it is closed;',
+          'its ids are cursors, so `Last-Event-ID` resumes it. Events never hold task data, results or names.',
+        ].join(' '),
+        params: z.object({ slug }),
+        querystring: eventQuery,
+        response: {
+          200: {
+            description: 'The events.',
+            content: {
+              'application/json': { schema: eventPage },
+              'text/event-stream': { schema: z.string() },
+            },
+          },
+        },
+      },
+    },
+    async (request, reply) => {
+      const { query, params } = request;
+      const place = { slug: params.slug, after: afterOf(query.after), limit: query.limit };
+      const gone = goneSignal(reply);
+      if ((request.headers.accept ?? '').includes('text/event-stream')) {
+        const resumed = { ...place, after: resumeAfter(request) ?? place.after };
+        const first = granted(await context.admin.feed.read(resumed.slug, resumed));
+        const events = streamEvents(context, request, { ...place, after: first.after }, first, gone);
+        reply.type('text/event-stream').header('cache-control', 'no-store').header('x-accel-buffering', 'no');
+        return reply.serializer(String).send(Readable.from(events, { objectMode: false }));
+      }
+      const page = await readOrWait(context, place, query.waitMs, gone);
+      return reply.send({ events: page.events.map(eventView), cursor: String(page.after) });
+    },
+  );
+}
+
+function afterOf(cursor: string | undefined): number | 'latest' {
+  return cursor === 'latest' ? 'latest' : Number(cursor ?? 0);
+}
+
+function resumeAfter(request: FastifyRequest): number | 'latest' | undefined {
+  const header = request.headers['last-event-id'];
+  if (header === undefined) return undefined;
+  const cursor = feedCursor.safeParse(header);
+  if (cursor.success) return afterOf(cursor.data);
+  throw new ProblemError('malformed', undefined, {
+    errors: [{ path: 'header.last-event-id', message: 'must be a cursor of the feed' }],
+  });
+}
+
+/** Aborted when the client has gone, or the answer is complete. */
+function goneSignal(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  reply.raw.once('close', () => controller.abort());
+  return controller.signal;
+}
+
+async function readOrWait(
+  { admin, followers }: HttpContext,
+  place: Place,
+  waitMs: number,
+  gone: AbortSignal,
+): Promise<FeedPage> {
+  const first = granted(await admin.feed.read(place.slug, place));
+  if (first.events.length > 0 || waitMs === 0) return first;
+  const untilMs = performance.now() + waitMs;
+  const follower = seatFor(followers.follow(first.projectId, gone));
+  try {
+    for (;;) {
+      const page = granted(await admin.feed.read(place.slug, { ...place, after: first.after }));
+      const leftMs = untilMs - performance.now();
+      if (page.events.length > 0 || leftMs <= 0) return page;
+      if ((await follower.next(leftMs)) === 'ended') return page;
+    }
+  } finally {
+    follower.close();
+  }
+}
+
+async function* streamEvents(
+  { admin, followers, authenticator, config }: HttpContext,
+  request: FastifyRequest,
+  place: Place,
+  first: FeedPage,
+  gone: AbortSignal,
+): AsyncGenerator<string> {
+  const follower = seatFor(followers.follow(first.projectId, gone));
+  try {
+    yield `retry: 2000\n\n${first.events.map(eventText).join('')}`;
+    let after = first.after;
+    while (!gone.aborted) {
+      const page = granted(await admin.feed.read(place.slug, { ...place, after }));
+      after = page.after;
+      if (page.events.length > 0) {
+        yield page.events.map(eventText).join('');
+        continue;
+      }
+      const wake = await follower.next(config.feedHeartbeatMs);
+      if (wake === 'ended') return;
+      if (wake === 'moved') continue;
+      const principal = await authenticator.authenticate(bearerToken(request) ?? '');
+      if (principal === undefined) return;
+      yield ': still here\n\n';
+    }
+  } finally {
+    follower.close();
+  }
+}
+
+function seatFor(follower: Follower | undefined): Follower {
+  if (follower !== undefined) return follower;
+  throw new ProblemError('busy', 'Too many readers follow event feeds.', { retryAfterMs: 5_000 });
+}
+
+function eventText(record: FeedPage['events'][number]): string {
+  return `id: ${record.seq}\nevent: ${record.event}\ndata: ${JSON.stringify(eventView(record))}\n\n`;
+}
