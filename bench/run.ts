@@ -5,8 +5,10 @@ import { startBenchCluster } from './cluster.ts';
 import { formatReport } from './print.ts';
 import { isMet, type Suite, type SuiteReport } from './suite.ts';
 import { engineSuite } from './suites/engine.ts';
+import { memorySuite } from './suites/memory.ts';
+import { socketsSuite } from './suites/sockets.ts';
 
-const SUITES: readonly Suite[] = [engineSuite];
+const SUITES: readonly Suite[] = [engineSuite, socketsSuite, memorySuite];
 const EXIT = { failed: 1, usage: 2 } as const;
 
 interface Options {

@@ -147,8 +147,8 @@ export class LeaseCommands {
     if (row?.annotatorId !== annotatorId) return refuse('unknown_assignment');
     if (row.submission) {
       if (row.submission.id !== submissionId) return refuse('already_submitted');
-      const status = row.submission.counted ? 'counted' : 'surplus';
-      return ok({ assignment: ref, submissionId, status, late: false });
+      const { counted, late } = row.submission;
+      return ok({ assignment: ref, submissionId, status: counted ? 'counted' : 'surplus', late });
     }
     const task = await findTask(term, row.taskId);
     if (!term.alive) return this.lost();

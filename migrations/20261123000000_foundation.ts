@@ -169,6 +169,7 @@ export async function up(knex: Knex): Promise<void> {
       task_id       bigint not null,
       annotator_id  int not null,
       counted       boolean not null,
+      late          boolean not null default false,     -- the lease had ended when it came
       submission_id text not null,
       result        jsonb not null,
       lead_time_ms  bigint not null,

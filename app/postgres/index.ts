@@ -24,6 +24,8 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const READY_TIMEOUT_MS = 300_000;
 const START_ATTEMPTS = 5;
 const START_RETRY_MS = 300;
+/** Somebody took the port, or backends of a killed postmaster have not noticed yet that it is gone. */
+const PASSING_FAILURES = /TCP\/IP socket|could not bind|shared memory|lock file/;
 const STOP_TIMEOUT_MS = 30_000;
 
 /** Durability is Postgres's default (fsync and synchronous_commit on) and stays so. */
@@ -146,7 +148,7 @@ async function start(args: {
       if (port !== kept) writeSecret(dataDirectory, PORT_FILE, String(port));
       return { pid: child.pid, port };
     }
-    // Somebody took the port, or backends of a killed postmaster have not noticed yet that it is gone.
+    if (!PASSING_FAILURES.test(lastLogLine(logFile))) break;
     await delay(START_RETRY_MS * attempt);
   }
   throw new StartFailure(

@@ -1,5 +1,4 @@
 import { type Command, Option } from 'commander';
-import { readConfig } from '../config.ts';
 import { readSecret } from '../data-directory.ts';
 import { ADMIN_TOKEN_FILE } from '../secrets.ts';
 import { UsageError } from '../usage-error.ts';

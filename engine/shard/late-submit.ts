@@ -49,6 +49,7 @@ export function submitLate(
     taskId: task.id,
     annotatorId: submission.annotatorId,
     counted: counts,
+    late: true,
     submissionId: submission.submissionId,
     resultText: checked.text,
     leadTimeMs: Math.round(row.ageMs),

@@ -51,6 +51,7 @@ export function submitOpen(term: Term, lease: Lease, submission: Submission): Re
     taskId: task.id,
     annotatorId: lease.annotatorId,
     counted: true,
+    late: false,
     submissionId: submission.submissionId,
     resultText: checked.text,
     leadTimeMs: Math.round(term.context.clock.nowMs() - lease.startedMs),

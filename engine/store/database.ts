@@ -6,6 +6,9 @@ export type Transaction = Knex.Transaction;
 
 const INT8 = 20;
 
+/** Knex prints failures, statements included, to the console by itself. Whoever called has the exception. */
+const SILENT = { warn: ignore, error: ignore, deprecate: ignore, debug: ignore };
+
 /**
  * Opens a pool. bigint columns come back as numbers: all of ours are ids, sequence numbers and counts, far below
  * 2^53, and a value that is not throws instead of being rounded.
@@ -21,6 +24,7 @@ export function openDatabase(args: {
 }): Database {
   return knex({
     client: 'pg',
+    log: SILENT,
     connection: {
       connectionString: args.url,
       application_name: args.applicationName,
@@ -50,4 +54,8 @@ function safeBigint(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value)) throw new RangeError(`bigint out of range: ${text}`);
   return value;
+}
+
+function ignore(): void {
+  // Said by the exception instead.
 }

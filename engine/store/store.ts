@@ -67,7 +67,7 @@ export interface AssignmentRow {
   readonly state: AssignmentState;
   readonly machineVersion: number;
   readonly ageMs: number;
-  readonly submission: { readonly id: string; readonly counted: boolean } | null;
+  readonly submission: { readonly id: string; readonly counted: boolean; readonly late: boolean } | null;
 }
 
 export interface ShardCounters {
@@ -154,6 +154,7 @@ export interface AnnotationInsert {
   readonly taskId: TaskId;
   readonly annotatorId: AnnotatorId;
   readonly counted: boolean;
+  readonly late: boolean;
   readonly submissionId: string;
   readonly resultText: string;
   readonly leadTimeMs: number;

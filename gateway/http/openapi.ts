@@ -1,20 +1,73 @@
-import swagger from '@fastify/swagger';
+import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { RouteOptions } from 'fastify';
-import { createJsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import type { HttpApp } from './app.ts';
 import { IMPORT_TYPES, IMPORT_URL } from './routes/imports.ts';
 
+const METHODS = ['get', 'post', 'patch', 'delete'] as const;
+
 const PROBLEM = {
-  description: 'The request was refused; see the code.',
+  description: 'The request was refused; the code says why.',
   content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
 };
 
-const IMPORT_BODY = {
-  required: true,
-  content: {
-    'application/json': { schema: { type: 'array', items: { $ref: '#/components/schemas/TaskInputInput' } } },
-    'application/x-ndjson': { schema: { $ref: '#/components/schemas/TaskInputInput' } },
-    'text/csv': { schema: { type: 'string' } },
-  },
-} as const satisfies { required: boolean; content: Record<(typeof IMPORT_TYPES)[number], unknown> };
+type Transform = NonNullable<FastifyDynamicSwaggerOptions['transform']>;
+type TransformObject = NonNullable<FastifyDynamicSwaggerOptions['transformObject']>;
+
+/** Serves OpenAPI 3.1, made from the schemas that check the requests, at /docs (to read) and /docs/json. */
+export async function describeApi(app: HttpApp, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Baton',
+        version,
+        description:
+          'Assignment of annotation tasks. Errors are application/problem+json with a `code` and `retryable`; ' +
+          'calls that are retried with the same ids do nothing twice.',
+      },
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
+      security: [{ bearer: [] }],
+    },
+    transform: describeRoute,
+    transformObject: completeDocument,
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+}
+
+const describeRoute: Transform = (document) => {
+  const transformed = jsonSchemaTransform(document);
+  const access = document.route.config?.access;
+  if (access === 'public') return { ...transformed, schema: { ...transformed.schema, security: [] } };
+  const roles = access === undefined ? 'nobody' : access.join(', ');
+  const description = [transformed.schema.description, `Roles: ${roles}.`].filter(Boolean).join('\n\n');
+  return { ...transformed, schema: { ...transformed.schema, description } };
+};
+
+/** Adds what the schemas of single routes do not say: problems, and the body that the import reads by itself. */
+const completeDocument: TransformObject = (document) => {
+  const whole = jsonSchemaTransformObject(document);
+  const importPath = IMPORT_URL.replace(':slug', '{slug}');
+  for (const [path, item] of Object.entries(whole.paths ?? {})) {
+    for (const method of METHODS) {
+      const operation = item?.[method];
+      if (operation === undefined) continue;
+      operation.responses = { ...operation.responses, default: PROBLEM };
+      if (path === importPath && method === 'post') operation.requestBody = importBody();
+    }
+  }
+  return whole;
+};
+
+function importBody() {
+  const task = { $ref: '#/components/schemas/TaskInputInput' };
+  const schemas: Record<(typeof IMPORT_TYPES)[number], object> = {
+    'application/json': { type: 'array', items: task },
+    'application/x-ndjson': task,
+    'text/csv': { type: 'string' },
+  };
+  return {
+    required: true,
+    content: Object.fromEntries(IMPORT_TYPES.map((type) => [type, { schema: schemas[type] }])),
+  };
+}

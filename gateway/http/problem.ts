@@ -115,7 +115,10 @@ function malformedRequest(error: { validation: readonly Issue[]; validationConte
   const place = PLACES[error.validationContext ?? 'body'] ?? '';
   const errors = error.validation.map((issue) => {
     const steps = issue.instancePath.split('/').filter((step) => step !== '');
-    return { path: [place, ...steps].filter((step) => step !== '').join('.'), message: issue.message ?? 'is not valid' };
+    return {
+      path: [place, ...steps].filter((step) => step !== '').join('.'),
+      message: issue.message ?? 'is not valid',
+    };
   });
   return new ProblemError('malformed', 'The request does not have the shape it must have.', { errors });
 }

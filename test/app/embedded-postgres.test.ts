@@ -176,14 +176,14 @@ describe('migrations', () => {
 
   test('go on after one that was killed left its lock, and run once when two start together', async () => {
     const database = await createTestDatabase();
-    await query(database.url, 'drop schema public cascade; create schema public');
+    await query(database.url, 'drop schema public cascade');
+    await query(database.url, 'create schema public');
     const both = await Promise.all([migrate(database.url), migrate(database.url)]);
     expect(both.map((applied) => applied.length).sort()).toEqual([0, expect.any(Number)]);
-    await query(database.url, 'update knex_migrations_lock set is_locked = 1');
-    await query(
-      database.url,
-      'delete from knex_migrations; drop table transitions, drafts, annotations, assignments, import_chunks, task_payloads, tasks, shards, nodes, audit_log, tokens, project_members, annotators, projects cascade; drop sequence task_ids, assignment_ids',
-    );
+    await query(database.url, 'drop schema public cascade');
+    await query(database.url, 'create schema public');
+    await query(database.url, 'create table knex_migrations_lock (index serial primary key, is_locked int)');
+    await query(database.url, 'insert into knex_migrations_lock (is_locked) values (1)');
     expect(await migrate(database.url)).not.toEqual([]);
     await database.drop();
   });

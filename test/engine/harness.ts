@@ -64,7 +64,7 @@ export class World {
       ...(names[i] === undefined ? {} : { externalId: names[i] }),
     }));
     await this.db.transaction((tx) => insertTasks(tx, project.record, rows, 'test'));
-    const made = await this.db<{ id: TaskId; external_id: string }>('tasks')
+    const made = await this.db<{ id: TaskId; project_id: number; external_id: string }>('tasks')
       .where({ project_id: project.id })
       .whereIn('external_id', names)
       .orderBy('id')

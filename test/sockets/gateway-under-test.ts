@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { Socket as TcpSocket } from 'node:net';
 import { io, type Socket } from 'socket.io-client';
+import type { Engine } from '../../engine/door.ts';
 import { type AnnotatorId, asId } from '../../engine/ids.ts';
 import type { Authenticator, Principal } from '../../gateway/auth/principal.ts';
 import { createSockets, type SocketConfig, type SocketGateway } from '../../gateway/sockets/index.ts';
@@ -21,6 +22,16 @@ export class TokenBook implements Authenticator {
   ]);
   lost: Error | undefined;
 
+  /** A token that is good from now on. */
+  add(token: string, annotatorId: AnnotatorId): void {
+    this.tokens.set(token, {
+      tokenId: 100 + annotatorId,
+      role: 'annotator',
+      annotatorId,
+      actor: `annotator:${annotatorId}`,
+    });
+  }
+
   async authenticate(token: string): Promise<Principal | undefined> {
     if (this.lost !== undefined) throw this.lost;
     return this.tokens.get(token);
@@ -33,10 +44,10 @@ export interface LogLine {
   readonly message: string;
 }
 
-export interface GatewayUnderTest {
+export interface GatewayUnderTest<E extends Engine = ScriptedEngine> {
   readonly url: string;
   readonly port: number;
-  readonly engine: ScriptedEngine;
+  readonly engine: E;
   readonly tokens: TokenBook;
   readonly gateway: SocketGateway;
   readonly log: LogLine[];
@@ -52,10 +63,25 @@ export interface GatewayUnderTest {
   close(): Promise<void>;
 }
 
-export async function startGateway(
-  args: { engine?: ScriptedEngine; config?: Partial<SocketConfig>; port?: number; nowMs?: () => number } = {},
+interface GatewayOptions {
+  readonly config?: Partial<SocketConfig>;
+  readonly port?: number;
+  readonly nowMs?: () => number;
+}
+
+/** A gateway in front of a scripted engine. */
+export function startGateway(
+  options: GatewayOptions & { engine?: ScriptedEngine } = {},
 ): Promise<GatewayUnderTest> {
-  const { engine = new ScriptedEngine(), config = {} } = args;
+  return startGatewayOf(options.engine ?? new ScriptedEngine(), options);
+}
+
+/** The sockets on a real HTTP server on loopback, in front of any engine. */
+export async function startGatewayOf<E extends Engine>(
+  engine: E,
+  options: GatewayOptions = {},
+): Promise<GatewayUnderTest<E>> {
+  const { config = {}, nowMs } = options;
   const tokens = new TokenBook();
   const log: LogLine[] = [];
   const write = (level: string) => (fields: Record<string, unknown>, message: string) => {
@@ -68,9 +94,9 @@ export async function startGateway(
     authenticator: tokens,
     logger: { info: write('info'), warn: write('warn'), error: write('error') },
     config: { reconnectSpreadMs: 20, ...config },
-    ...(args.nowMs === undefined ? {} : { nowMs: args.nowMs }),
+    ...(nowMs === undefined ? {} : { nowMs }),
   });
-  const port = await listen(httpServer, args.port ?? 0);
+  const port = await listen(httpServer, options.port ?? 0);
   const url = `http://127.0.0.1:${port}`;
   const sockets: Socket[] = [];
   const tcpSockets = new Set<TcpSocket>();

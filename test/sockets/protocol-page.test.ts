@@ -53,7 +53,9 @@ describe('docs/protocol.md says what the code does', () => {
   test('every code named in the text exists', () => {
     const named = [...page.matchAll(/`([a-z]+(?:_[a-z]+)+)`/g)].map((match) => match[1] ?? '');
     const reasons: readonly string[] = END_REASONS;
-    expect(named.filter((name) => !isErrorCode(name) && !reasons.includes(name) && name !== 'connect_error')).toEqual([]);
+    expect(
+      named.filter((name) => !isErrorCode(name) && !reasons.includes(name) && name !== 'connect_error'),
+    ).toEqual([]);
   });
 
   test('every reason of a revocation is listed, and there are no others', () => {

@@ -146,6 +146,7 @@ function annotationColumns(batches: readonly ShardBatch[]): string[] {
       ({ row }) => row.taskId,
       ({ row }) => row.annotatorId,
       ({ row }) => row.counted,
+      ({ row }) => row.late,
       ({ row }) => row.submissionId,
       ({ row }) => row.resultText,
       ({ row }) => row.leadTimeMs,

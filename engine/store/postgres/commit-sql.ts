@@ -71,10 +71,11 @@ export const ROWS_SQL = `
         hold_detail, priority, queue_priority, had)
     where t.project_id = v.project_id and t.id = v.id
   ), annotated as (
-    insert into annotations (project_id, assignment_id, task_id, annotator_id, counted, submission_id, result, lead_time_ms)
-    select project_id, assignment_id, task_id, annotator_id, counted, submission_id, result::jsonb, lead_time_ms
-    from unnest(?::int[], ?::bigint[], ?::bigint[], ?::int[], ?::boolean[], ?::text[], ?::text[], ?::bigint[])
-      as v (project_id, assignment_id, task_id, annotator_id, counted, submission_id, result, lead_time_ms)
+    insert into annotations (project_id, assignment_id, task_id, annotator_id, counted, late, submission_id, result, lead_time_ms)
+    select project_id, assignment_id, task_id, annotator_id, counted, late, submission_id, result::jsonb, lead_time_ms
+    from unnest(?::int[], ?::bigint[], ?::bigint[], ?::int[], ?::boolean[], ?::boolean[], ?::text[], ?::text[],
+      ?::bigint[])
+      as v (project_id, assignment_id, task_id, annotator_id, counted, late, submission_id, result, lead_time_ms)
   ), drafted as (
     insert into drafts (task_id, annotator_id, assignment_id, draft)
     select task_id, annotator_id, assignment_id, draft::jsonb

@@ -233,6 +233,7 @@ export async function readAssignment(db: Database, ref: AssignmentRef): Promise<
         ageMs: number;
         submissionId: string | null;
         counted: boolean | null;
+        late: boolean | null;
       }
     | undefined = await db('assignments as a')
     .leftJoin('annotations as n', (join) =>
@@ -248,15 +249,17 @@ export async function readAssignment(db: Database, ref: AssignmentRef): Promise<
       machineVersion: 'a.machine_version',
       submissionId: 'n.submission_id',
       counted: 'n.counted',
+      late: 'n.late',
       ageMs: ageMs(db),
     });
   if (!row) return undefined;
-  const { submissionId, counted, state, ...rest } = row;
+  const { submissionId, counted, late, state, ...rest } = row;
   return {
     ...rest,
     ref,
     state: nameOf(ASSIGNMENT_STATE_CODES, state),
-    submission: submissionId === null ? null : { id: submissionId, counted: counted === true },
+    submission:
+      submissionId === null ? null : { id: submissionId, counted: counted === true, late: late === true },
   };
 }
 

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { ExportedAnnotation } from '../../../engine/admin/index.ts';
 import { type AnnotatorId, asId, type TaskId } from '../../../engine/ids.ts';
@@ -6,6 +5,7 @@ import { annotation, annotationQuery, slug } from '../../../protocol/api/index.t
 import { type HttpApp, type HttpContext, SUPERVISION } from '../app.ts';
 import { EXPORT_TYPES, formatExport } from '../export-format.ts';
 import { granted } from '../problem.ts';
+import { answerWith } from '../stream-answer.ts';
 
 export function annotationRoutes(app: HttpApp, { admin }: HttpContext): void {
   app.get(
@@ -42,15 +42,16 @@ export function annotationRoutes(app: HttpApp, { admin }: HttpContext): void {
       };
       const rows = await withFirst(granted(await admin.exportAnnotations(params.slug, filter)));
       const file = `${params.slug}-annotations.${query.format}`;
-      const text = Readable.from(formatExport(rows, query.format), { objectMode: false });
       reply.type(EXPORT_TYPES[query.format]).header('content-disposition', `attachment; filename="${file}"`);
-      return reply.serializer(String).send(text);
+      return answerWith(reply, formatExport(rows, query.format));
     },
   );
 }
 
 /** Reads the first row before the answer begins: a database that is away is then a 503 and not a broken stream. */
-async function withFirst(rows: AsyncGenerator<ExportedAnnotation>): Promise<AsyncIterable<ExportedAnnotation>> {
+async function withFirst(
+  rows: AsyncGenerator<ExportedAnnotation>,
+): Promise<AsyncIterable<ExportedAnnotation>> {
   const first = await rows.next();
   return (async function* () {
     try {

@@ -72,7 +72,8 @@ export function annotatorRoutes(app: HttpApp, { admin }: HttpContext): void {
       config: { access: SUPERVISION },
       schema: { tags, summary: 'Read an annotator.', params: oneAnnotator, response: { 200: annotator } },
     },
-    async ({ params }) => annotatorView(granted(await admin.annotators.read(asId<AnnotatorId>(params.annotatorId)))),
+    async ({ params }) =>
+      annotatorView(granted(await admin.annotators.read(asId<AnnotatorId>(params.annotatorId)))),
   );
 
   app.patch(

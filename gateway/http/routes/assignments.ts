@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import { type AnnotatorId, asId, parseAssignmentRef, type TaskId } from '../../../engine/ids.ts';
-import { assignment, assignmentQuery, assignmentRef, pageOf, revocation } from '../../../protocol/api/index.ts';
+import {
+  assignment,
+  assignmentQuery,
+  assignmentRef,
+  pageOf,
+  revocation,
+} from '../../../protocol/api/index.ts';
 import { type HttpApp, type HttpContext, principalOf, SUPERVISION } from '../app.ts';
 import { assignmentBefore, assignmentCursor } from '../paging.ts';
 import { granted, ProblemError } from '../problem.ts';

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { FeedPage } from '../../../engine/admin/index.ts';
@@ -7,6 +6,7 @@ import { bearerToken } from '../access.ts';
 import { type HttpApp, type HttpContext, SUPERVISION } from '../app.ts';
 import type { Follower } from '../feed-followers.ts';
 import { granted, ProblemError } from '../problem.ts';
+import { answerWith } from '../stream-answer.ts';
 import { eventView } from '../views.ts';
 
 interface Place {
@@ -50,7 +50,7 @@ export function eventRoutes(app: HttpApp, context: HttpContext): void {
         const first = granted(await context.admin.feed.read(resumed.slug, resumed));
         const events = streamEvents(context, request, { ...place, after: first.after }, first, gone);
         reply.type('text/event-stream').header('cache-control', 'no-store').header('x-accel-buffering', 'no');
-        return reply.serializer(String).send(Readable.from(events, { objectMode: false }));
+        return answerWith(reply, events);
       }
       const page = await readOrWait(context, place, query.waitMs, gone);
       return reply.send({ events: page.events.map(eventView), cursor: String(page.after) });

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { ok, type Result, refuse } from '../../../engine/refusals.ts';
 import type { ProjectSettings } from '../../../engine/settings.ts';
 import {
-  limit,
   cursor,
+  limit,
   mergeSettings,
   pageOf,
   project,
@@ -100,7 +100,8 @@ export function projectRoutes(app: HttpApp, { admin }: HttpContext): void {
       schema: {
         tags,
         summary: 'Change the name or some settings.',
-        description: 'Settings that are not named keep their values. `overlap` is that of tasks imported from now on.',
+        description:
+          'Settings that are not named keep their values. `overlap` is that of tasks imported from now on.',
         params,
         body: projectChange,
         response: { 200: project },

@@ -61,7 +61,8 @@ export function taskRoutes(app: HttpApp, { admin }: HttpContext): void {
       schema: {
         tags,
         summary: "Change a task's priority or overlap, while it is worked on if need be.",
-        description: 'The priority is changed first: when the overlap is refused, the priority has been changed.',
+        description:
+          'The priority is changed first: when the overlap is refused, the priority has been changed.',
         params: oneTask,
         body: taskChange,
         response: { 200: taskSummary },

@@ -41,7 +41,10 @@ export function tokenRoutes(app: HttpApp, { admin }: HttpContext): void {
         expiresAt: dateOf(request.body?.expiresAt),
         actor: principalOf(request).actor,
       });
-      return reply.status(201).header('cache-control', 'no-store').send(createdView(granted(created)));
+      return reply
+        .status(201)
+        .header('cache-control', 'no-store')
+        .send(createdView(granted(created)));
     },
   );
 
@@ -101,7 +104,10 @@ export function keyRoutes(app: HttpApp, { admin }: HttpContext): void {
       const { role, name, expiresAt } = request.body;
       const { actor } = principalOf(request);
       const created = await admin.tokens.createKey({ role, name, expiresAt: dateOf(expiresAt), actor });
-      return reply.status(201).header('cache-control', 'no-store').send(createdView(granted(created)));
+      return reply
+        .status(201)
+        .header('cache-control', 'no-store')
+        .send(createdView(granted(created)));
     },
   );
 

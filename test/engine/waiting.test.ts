@@ -1,0 +1,236 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { at, codeOf, granted, World } from './harness.ts';
+
+let world: World;
+beforeEach(async () => {
+  world = await World.create();
+});
+afterEach(async () => {
+  expect(await world.close()).toEqual([]);
+});
+
+test('a freed slot is pushed at once to the one who waits longest (I8)', async () => {
+  const project = await world.project();
+  await world.tasks(project, [{}]);
+  const node = await world.engine();
+  const holder = await node.arrive();
+  const view = await holder.take(project);
+  const first = await node.arrive();
+  const second = await node.arrive();
+  await first.wait(project);
+  await second.wait(project);
+  // Asking again keeps the place in the queue.
+  await first.wait(project);
+  await holder.release(view);
+  expect(await first.assigned()).toMatchObject({ taskId: view.taskId, attempt: 2, data: { n: 0 } });
+  expect(second.pushed('assigned')).toEqual([]);
+  await first.release(await first.assigned());
+  expect(await second.assigned()).toMatchObject({ taskId: view.taskId, attempt: 3 });
+});
+
+test('a lease that runs out goes to who waits, in the same commit', async () => {
+  const project = await world.project({ heartbeatMs: 20_000 });
+  await world.tasks(project, [{}]);
+  const node = await world.engine();
+  await (await node.arrive()).take(project);
+  const waiter = await node.arrive();
+  await waiter.wait(project);
+  await node.clock.advance(19_000);
+  node.commits.length = 0;
+  await node.clock.advance(1_000);
+  expect(await waiter.assigned()).toMatchObject({ expiresInMs: 20_000 });
+  expect(node.commits).toEqual([1]);
+});
+
+test('a task that was released is offered again to the one who released it, but not one that was skipped', async () => {
+  const project = await world.project();
+  const [task = 0] = await world.tasks(project, [{}]);
+  const node = await world.engine();
+  const person = await node.arrive();
+  await person.release(await person.take(project));
+  const again = await person.take(project);
+  expect(again.taskId).toBe(task);
+  await person.skip(again);
+  expect(await person.wait(project)).toMatchObject({ alreadyDone: 1, leased: 0 });
+  expect((await (await node.arrive()).take(project)).taskId).toBe(task);
+});
+
+test('who waits is told why, in numbers of tasks', async () => {
+  const project = await world.project({ overlap: 1, heartbeatMs: 20_000, maxAttempts: 1 });
+  await world.tasks(project, [{}, {}, {}]);
+  await world.tasks(project, [{ requirements: [{ skill: 'french', op: '>=', value: 50 }] }]);
+  const node = await world.engine();
+  const holder = await node.arrive();
+  await holder.take(project);
+  const skipper = await node.arrive();
+  await skipper.skip(await skipper.take(project));
+  await skipper.skip(await skipper.take(project));
+  // The attempts of both are used up, so they are held.
+  await node.clock.advance(5_000);
+  expect(await skipper.wait(project)).toEqual({
+    leased: 1,
+    alreadyDone: 0,
+    skill: 1,
+    held: 2,
+    pausedProjects: 0,
+    unavailableProjects: 0,
+    nextExpiryMs: 15_000,
+  });
+  const state = await skipper.state();
+  expect(state.waiting).toMatchObject({ leased: 1, held: 2 });
+});
+
+test('tasks that are imported while people wait wake them, one each', async () => {
+  for (const strategy of ['sequential', 'priority', 'random'] as const) {
+    const project = await world.project({ strategy });
+    const node = await world.engine();
+    const people = await Promise.all([1, 2, 3].map(() => node.arrive()));
+    for (const person of people) await person.wait(project);
+    await world.tasks(project, [{}, {}]);
+    expect(granted(await node.engine.control.tasksImported(project.id))).toEqual({ announced: 2 });
+    await world.quiet();
+    expect(people.map((person) => person.pushed('assigned').length)).toEqual([1, 1, 0]);
+    expect(await at(people, 2).state()).toMatchObject({ waiting: { leased: 2 } });
+    await node.engine.stop();
+  }
+});
+
+test('imports that cross reads of the queue are never overlooked', async () => {
+  const project = await world.project({ strategy: 'sequential', overlap: 1 });
+  const node = await world.engine();
+  const person = await node.arrive({ capacity: 100 });
+  await person.wait(project);
+  // The read of the empty queue comes back only after the import was announced.
+  let letGo = () => {};
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  let reads = 0;
+  await world.tasks(project, [{}]);
+  await node.engine.control.tasksImported(project.id);
+  await world.quiet();
+  node.store.intercept = async (method, call) => {
+    if (method !== 'readReady') return call();
+    const rows = await call();
+    if (++reads === 1) await held;
+    return rows;
+  };
+  const asked = person.tryRequest([project]);
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  await world.tasks(project, [{}]);
+  await node.engine.control.tasksImported(project.id);
+  letGo();
+  await asked;
+  await world.quiet();
+  expect((await person.state()).assignments).toHaveLength(2);
+});
+
+test('who paused gets nothing pushed, and what came meanwhile when they go on', async () => {
+  const project = await world.project();
+  const node = await world.engine();
+  const person = await node.arrive();
+  await person.wait(project);
+  granted(await node.engine.work.pause(person.id));
+  await world.tasks(project, [{}]);
+  await node.engine.control.tasksImported(project.id);
+  await world.quiet();
+  expect(person.pushed('assigned')).toEqual([]);
+  granted(await node.engine.work.resume(person.id));
+  expect(await person.assigned()).toMatchObject({ data: { n: 0 } });
+});
+
+test('who lost the socket while waiting gets, on coming back, what came free meanwhile', async () => {
+  const project = await world.project();
+  await world.tasks(project, [{}]);
+  const node = await world.engine();
+  const holder = await node.arrive();
+  const view = await holder.take(project);
+  const person = await node.arrive();
+  await person.wait(project);
+  person.disconnect();
+  await node.clock.advance(1_000);
+  await holder.release(view);
+  await world.quiet();
+  expect(person.pushed('assigned')).toEqual([]);
+  await person.connect();
+  expect((await person.assigned()).taskId).toBe(view.taskId);
+});
+
+test('who stays away loses the place in the queue', async () => {
+  const project = await world.project();
+  const node = await world.engine();
+  const person = await node.arrive();
+  await person.wait(project);
+  person.disconnect();
+  await node.clock.advance(15_000);
+  expect(node.engine.status().waiting).toBe(0);
+  expect((await person.connect()).waiting).toBeUndefined();
+});
+
+test('a slot that comes free while the node may not grant goes to who waits when it may again', async () => {
+  const project = await world.project({ heartbeatMs: 20_000 });
+  await world.tasks(project, [{}]);
+  const node = await world.engine();
+  await (await node.arrive()).take(project);
+  const waiter = await node.arrive();
+  await waiter.wait(project);
+  // The event loop stood still for longer than the node trusts itself.
+  await node.clock.leap(30_000);
+  await node.clock.advance(1_500);
+  expect(await waiter.assigned()).toBeDefined();
+});
+
+test('a slot that comes free when no assignment id is at hand is still pushed', async () => {
+  const project = await world.project({ overlap: 1 });
+  await world.tasks(project, [{}]);
+  const node = await world.engine();
+  let last = 5_000_000;
+  // From here on ids come one by one.
+  node.store.intercept = async (method, call) => {
+    const answer = await call();
+    if (method === 'allocateAssignmentIds') Object.assign(answer as object, { first: ++last, count: 1 });
+    return answer;
+  };
+  const people = await Promise.all([1, 2, 3].map(() => node.arrive()));
+  const other = await world.project();
+  await world.tasks(
+    other,
+    Array.from({ length: 5_000 }, () => ({})),
+  );
+  // The first block is used up by one who takes and gives back.
+  const spender = await node.arrive();
+  for (let i = 0; i < 4_200; i++) await spender.release(await spender.take(other));
+  const view = await at(people, 0).take(project);
+  await at(people, 1).wait(project);
+  await at(people, 0).release(view);
+  expect((await at(people, 1).assigned()).taskId).toBe(view.taskId);
+});
+
+test('one request leads to one assignment, though the annotator waits in several projects', async () => {
+  const projects = await Promise.all([1, 2, 3].map(() => world.project()));
+  const node = await world.engine();
+  const person = await node.arrive({ capacity: 3 });
+  await person.wait(...projects);
+  for (const project of projects) await world.tasks(project, [{}]);
+  await Promise.all(projects.map((project) => node.engine.control.tasksImported(project.id)));
+  await world.quiet();
+  expect(person.pushed('assigned')).toHaveLength(1);
+  expect((await person.state()).waiting).toBeUndefined();
+});
+
+test('a paused project gives nothing and takes answers; resumed, it serves who waits', async () => {
+  const project = await world.project();
+  await world.tasks(project, [{}, {}]);
+  const node = await world.engine();
+  const holder = await node.arrive();
+  const view = await holder.take(project);
+  await world.changeProject(project, { status: 'paused' });
+  granted(await node.engine.control.projectChanged(project.id, 'paused', 'sup'));
+  const waiter = await node.arrive();
+  expect(await waiter.wait(project)).toMatchObject({ pausedProjects: 1 });
+  await holder.submit(view);
+  await world.changeProject(project, { status: 'active' });
+  granted(await node.engine.control.projectChanged(project.id, 'resumed', 'sup'));
+  expect(await waiter.assigned()).toBeDefined();
+  expect(codeOf(await holder.trySubmit(view))).toBe('ok');
+});
