@@ -19,7 +19,7 @@ import { hashToken, makeToken, prefixOf } from './token-secret.ts';
 
 /** The name of the token that the configuration fixes. There is one at a time. */
 const FIXED_TOKEN_NAME = 'configured admin token';
-const FIXED_TOKEN_LENGTH_MIN = 16;
+const FIXED_TOKEN_LENGTH_MIN = 8;
 const FIXED_TOKEN_LENGTH_MAX = 512;
 
 export type CreatedToken = TokenRecord & { readonly token: string };
@@ -49,7 +49,7 @@ export interface TokensAdmin {
   /**
    * Makes sure that this very token is a valid admin's, and that one fixed earlier no longer is.
    *
-   * @throws RangeError for a token of fewer than 16 or more than 512 characters, or with spaces or control characters.
+   * @throws RangeError for a token of fewer than 8 or more than 512 characters, or with spaces or control characters.
    */
   ensureAdminToken(token: string): Promise<Result<TokenRecord>>;
 }

@@ -5,7 +5,7 @@ import type { Authenticator, Principal } from './principal.ts';
 const CACHE_AGE_MS = 1_000;
 const CACHE_SIZE_MAX = 10_000;
 /** Longer than any token: what cannot be one costs no query. */
-const TOKEN_SHAPE = /^[\x21-\x7e]{16,512}$/;
+const TOKEN_SHAPE = /^[\x21-\x7e]{8,512}$/;
 
 interface Cached {
   readonly principal: Principal;
