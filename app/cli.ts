@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { z } from 'zod';
 import { RemoteFailure } from './remote/api.ts';
 import { messageOf, StartFailure } from './start-failure.ts';
 import { UsageError } from './usage-error.ts';
+import { readVersion } from './version.ts';
 
 /** What a finished command tells the shell. */
 const EXIT = { failed: 1, usage: 2 } as const;
@@ -12,15 +13,11 @@ const EXIT = { failed: 1, usage: 2 } as const;
 const commandModule = z.object({
   register: z.custom<(program: Command) => void>((value) => typeof value === 'function'),
 });
-const manifest = z.object({ version: z.string() });
 
 async function buildProgram(): Promise<Command> {
-  const { version } = manifest.parse(
-    JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')),
-  );
   const program = new Command('baton')
     .description('Real-time assignment engine for human annotation and ML evaluation.')
-    .version(version)
+    .version(readVersion())
     .showHelpAfterError('(add --help for what there is)')
     .exitOverride()
     .addHelpText(

@@ -78,6 +78,10 @@ export function writeSecret(directory: string, name: string, secret: string): vo
   renameSync(fresh, path);
 }
 
+export function removeSecret(directory: string, name: string): void {
+  rmSync(join(directory, name), { force: true });
+}
+
 function takeLock(path: string, lock: string, mine: string): void {
   const fresh = `${lock}.${process.pid}`;
   try {

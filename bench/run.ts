@@ -6,9 +6,10 @@ import { formatReport } from './print.ts';
 import { isMet, type Suite, type SuiteReport } from './suite.ts';
 import { engineSuite } from './suites/engine.ts';
 import { memorySuite } from './suites/memory.ts';
+import { pickingSuite } from './suites/picking.ts';
 import { socketsSuite } from './suites/sockets.ts';
 
-const SUITES: readonly Suite[] = [engineSuite, socketsSuite, memorySuite];
+const SUITES: readonly Suite[] = [engineSuite, socketsSuite, pickingSuite, memorySuite];
 const EXIT = { failed: 1, usage: 2 } as const;
 
 interface Options {

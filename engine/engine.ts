@@ -53,6 +53,7 @@ class EngineNode implements Engine {
       name: options.nodeName,
       version: options.version,
       onLost: () => this.forgetAll(incident),
+      onTrusted: () => this.serveAll(),
       onError: (error) => incident({ kind: 'renew_failed', error }),
     });
     this.context = {
@@ -140,6 +141,12 @@ class EngineNode implements Engine {
   private forgetAll(incident: (incident: Incident) => void): void {
     incident({ kind: 'node_lost', detail: 'this incarnation was declared dead; joining again' });
     for (const shard of this.projects.allShards()) shard.forget();
+  }
+
+  private serveAll(): void {
+    for (const shard of this.projects.allShards()) {
+      if (shard.term) shard.inBackground(shard.serveWaiters(shard.term));
+    }
   }
 
   /** What happens after a commit cannot undo it: a listener that throws is reported, and the others still hear. */

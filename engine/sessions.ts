@@ -31,6 +31,8 @@ export class Sessions {
         if (term) lease.silentAtMs = nowMs + term.project.settings.heartbeatMs;
       }
       try {
+        // While nobody was there, what came free passed them by.
+        await this.projects.serve(member);
         return ok(await this.sessionOf(member));
       } catch (error) {
         // The caller takes a refusal as "not connected" and will not say goodbye.

@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { findOrCreateAnnotator } from '../remote/annotators.ts';
 import type { RemoteApi } from '../remote/api.ts';
 
 /** Requests under way at once while the crew is signed up. */
 const SIGN_UPS_MAX = 8;
 const PAGE = 1_000;
 
+const annotator = z.object({ id: z.number() });
 const tokenCreated = z.object({ id: z.number(), token: z.string() });
 const done = z.unknown();
 const taskPage = z.object({
@@ -27,7 +27,7 @@ export async function signUp(
   project: { readonly slug: string; readonly needsMembers: boolean },
 ): Promise<CrewMember[]> {
   const crew = await inTurns(externalIds, async (externalId) => {
-    const { id: annotatorId } = await findOrCreateAnnotator(api, { externalId });
+    const { id: annotatorId } = await api.call('POST', '/api/annotators', annotator, { externalId });
     const { id: tokenId, token } = await api.call(
       'POST',
       `/api/annotators/${annotatorId}/tokens`,

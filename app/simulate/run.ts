@@ -4,16 +4,14 @@ import { projectStats } from '../../protocol/api/index.ts';
 import { type RemoteApi, RemoteFailure } from '../remote/api.ts';
 import { UsageError } from '../usage-error.ts';
 import { SimulatedAnnotator, type SimulationClock } from './annotator.ts';
-import { type Answers, inventedAnswers, recordedAnswers } from './answers.ts';
-import { type CrewMember, readExternalIds, signOff, signUp } from './crew.ts';
-import { sampleGap } from './distributions.ts';
+import { type Answerer, chooseAnswerers } from './answerers.ts';
+import { type CrewMember, signOff, signUp } from './crew.ts';
 import type { Habits } from './person.ts';
 import { randomStream } from './random.ts';
-import type { Judgment, Recording } from './replay.ts';
+import type { Recording } from './replay.ts';
 import { type Summary, Tally } from './tally.ts';
 
 const LOOK_EVERY_MS = 1_000;
-const MS_PER_HOUR = 3_600_000;
 const MS_PER_MINUTE = 60_000;
 
 const project = z.object({
@@ -74,7 +72,7 @@ export async function simulate(args: SimulationArgs): Promise<SimulationSummary>
   const found = await args.api.call('GET', `/api/projects/${encodeURIComponent(args.project)}`, project);
   if (found.status !== 'active')
     throw new UsageError(`the project ${found.slug} is ${found.status}: nobody can work in it`);
-  const answerers = await chooseAnswerers(args, found);
+  const answerers = await chooseAnswerers({ ...args, slug: found.slug, schema: found.settings.resultSchema });
   const needsMembers = found.settings.access === 'members';
   const names = answerers.map(({ externalId }) => externalId);
   const crew = await signUp(args.api, names, { slug: found.slug, needsMembers });
@@ -108,72 +106,6 @@ export async function simulate(args: SimulationArgs): Promise<SimulationSummary>
   };
 }
 
-interface Answerer {
-  readonly externalId: string;
-  readonly arrivesAfterMs: number;
-  readonly answers: Answers;
-}
-
-async function chooseAnswerers(args: SimulationArgs, found: Project): Promise<Answerer[]> {
-  const { recording, api, seed } = args;
-  const { resultSchema: schema } = found.settings;
-  const invented = (index: number): Answers => inventedAnswers(schema, randomStream(seed, 2 * index + 2));
-  if (recording === undefined) {
-    const names = Array.from(
-      { length: args.annotators ?? 20 },
-      (_, index) => `sim-${String(index + 1).padStart(3, '0')}`,
-    );
-    const arrivals = arrivalsOf(args, names.length);
-    return names.map((externalId, index) => ({
-      externalId,
-      arrivesAfterMs: arrivals[index] ?? 0,
-      answers: invented(index),
-    }));
-  }
-  const externalIds = await readExternalIds(api, found.slug, (externalId) => recording.knows(externalId));
-  if (externalIds.size === 0)
-    throw new UsageError(
-      `none of the judgments is about a task of ${found.slug}: its externalId must be their "task"`,
-    );
-  const workers = recording.workers.slice(0, args.annotators);
-  const arrivals = arrivalsOf(args, workers.length);
-  return workers.map((worker, index) => ({
-    externalId: worker,
-    arrivesAfterMs:
-      (args.arrivalsPerHour === undefined ? recording.arrivalMs(worker) : undefined) ?? arrivals[index] ?? 0,
-    answers: recordedAnswers({
-      judgments: judgmentsByTask(recording, worker, externalIds),
-      schema,
-      otherwise: args.strict ? undefined : invented(index),
-    }),
-  }));
-}
-
-function judgmentsByTask(
-  recording: Recording,
-  worker: string,
-  externalIds: ReadonlyMap<string, string>,
-): Map<string, Judgment> {
-  const judgments = new Map<string, Judgment>();
-  for (const [taskId, externalId] of externalIds) {
-    const judgment = recording.judgment(worker, externalId);
-    if (judgment !== undefined) judgments.set(taskId, judgment);
-  }
-  return judgments;
-}
-
-/** When each of the people comes for the first time, in human milliseconds: a Poisson process. */
-function arrivalsOf(args: SimulationArgs, count: number): number[] {
-  const perHour = args.arrivalsPerHour ?? count * 6;
-  const random = randomStream(args.seed, 0);
-  let atMs = 0;
-  return Array.from({ length: count }, () => {
-    const arrivesAfterMs = atMs;
-    atMs += sampleGap(MS_PER_HOUR / perHour, random);
-    return arrivesAfterMs;
-  });
-}
-
 function makePerson(made: {
   args: SimulationArgs;
   found: Project;
@@ -193,7 +125,8 @@ function makePerson(made: {
     arrivesAfterMs: answerer.arrivesAfterMs,
     answers: answerer.answers,
     random: randomStream(args.seed, 2 * index + 1),
-    habits: args.habits,
+    // Who has an answer on record did not skip.
+    habits: args.recording === undefined ? args.habits : { ...args.habits, skip: 0 },
     graceMs: found.settings.reconnectGraceMs,
     clock,
     tally,

@@ -33,6 +33,8 @@ export class NodeLease {
     readonly version: string;
     /** Everything the last incarnation held must be forgotten now. */
     readonly onLost: () => void;
+    /** Trust ran out and is back: what came free meanwhile was given to nobody. */
+    readonly onTrusted: () => void;
     readonly onError: (error: unknown) => void;
   };
 
@@ -76,9 +78,11 @@ export class NodeLease {
 
   private async renew(): Promise<void> {
     const sentMs = this.args.clock.nowMs();
+    const lapsedMs = this.trustedUntilMs;
     try {
       if (await this.args.store.renewNode(this.incarnation())) {
         this.trustedUntilMs = sentMs + TERM_MS - MARGIN_MS;
+        if (lapsedMs <= this.args.clock.nowMs()) this.args.onTrusted();
         return;
       }
       this.trustedUntilMs = Number.NEGATIVE_INFINITY;

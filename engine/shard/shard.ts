@@ -93,13 +93,19 @@ export class Shard implements TermHost, WaitingRoom {
   /**
    * Finds this annotator a task and leases it.
    *
+   * @param isWanted asked again after every read: what is no longer wanted is not given.
    * @returns 'none' when everything has been looked at, 'barred' when the project is closed to them.
    */
-  async pick(term: Term, member: Member, requestId: string): Promise<Lease | 'none' | 'barred' | 'busy'> {
+  async pick(
+    term: Term,
+    member: Member,
+    requestId: string,
+    isWanted: () => boolean = () => true,
+  ): Promise<Lease | 'none' | 'barred' | 'busy'> {
     if (projectBar(member.row, term.project) !== undefined) return 'barred';
     const { context } = this;
     for (let reads = 0; reads <= context.limits.deepReadsMax; ) {
-      if (!term.alive || !mayReceive(term, member)) return 'none';
+      if (!term.alive || !isWanted() || !mayReceive(term, member)) return 'none';
       const wanted = (task: TaskEntry) => suits(member, task);
       const picked = term.queue.pick(member.row.id, wanted);
       if (picked.kind === 'none') return 'none';
@@ -135,6 +141,7 @@ export class Shard implements TermHost, WaitingRoom {
       if (this.isThere(waiter.member) && mayReceive(term, waiter.member) && suits(waiter.member, task)) {
         const lease = grant(term, waiter.member, task, waiter.requestId);
         if (lease) this.pushLease(term, waiter.member, lease);
+        else if (isReady(task)) return this.serveWhenIdsCome(term);
       }
     }
   }
@@ -142,8 +149,9 @@ export class Shard implements TermHost, WaitingRoom {
   /** New tasks, a resumed project, a changed skill: everybody who waits is looked at once, the longest first. */
   async serveWaiters(term: Term): Promise<void> {
     for (const waiter of [...this.waiters.values()]) {
-      if (!this.waiters.has(waiter.member.row.id) || !this.isThere(waiter.member)) continue;
-      const picked = await this.pick(term, waiter.member, waiter.requestId);
+      const stillWaits = () => this.waiters.has(waiter.member.row.id) && this.isThere(waiter.member);
+      if (!stillWaits()) continue;
+      const picked = await this.pick(term, waiter.member, waiter.requestId, stillWaits);
       if (typeof picked === 'object') this.pushLease(term, waiter.member, picked);
       if (!term.alive) return;
     }
@@ -226,6 +234,11 @@ export class Shard implements TermHost, WaitingRoom {
         }),
       );
     });
+  }
+
+  /** No assignment id was at hand for a slot that came free: rare, and nobody may be forgotten over it. */
+  private serveWhenIdsCome(term: Term): void {
+    this.inBackground(this.context.ids.fetch().then(() => this.serveWaiters(term)));
   }
 
   private isThere(member: Member): boolean {

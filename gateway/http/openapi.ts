@@ -56,11 +56,31 @@ const completeDocument: TransformObject = (document) => {
       if (path === importPath && method === 'post') operation.requestBody = importBody();
     }
   }
-  return whole;
+  return withoutUnused(whole);
 };
 
+/** Every named schema comes in the form of requests and in that of answers; most are used in one of them alone. */
+function withoutUnused<T extends ReturnType<TransformObject>>(whole: T): T {
+  const schemas: Record<string, unknown> = whole.components?.schemas ?? {};
+  const used = new Set<string>();
+  const waiting = namesIn(whole.paths);
+  for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
+    if (used.has(name)) continue;
+    used.add(name);
+    waiting.push(...namesIn(schemas[name]));
+  }
+  const kept = Object.fromEntries(Object.entries(schemas).filter(([name]) => used.has(name)));
+  return { ...whole, components: { ...whole.components, schemas: kept } };
+}
+
+function namesIn(part: unknown): string[] {
+  return [...JSON.stringify(part ?? null).matchAll(/"#\/components\/schemas\/([^"]+)"/g)].map(
+    ([, name]) => name ?? '',
+  );
+}
+
 function importBody() {
-  const task = { $ref: '#/components/schemas/TaskInputInput' };
+  const task = { $ref: '#/components/schemas/NewTaskInput' };
   const schemas: Record<(typeof IMPORT_TYPES)[number], object> = {
     'application/json': { type: 'array', items: task },
     'application/x-ndjson': task,

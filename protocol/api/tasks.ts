@@ -72,7 +72,7 @@ export const taskInput = z
     overlap: overlap.optional(),
     requirements: requirements.optional(),
   })
-  .meta({ id: 'TaskInput' });
+  .meta({ id: 'NewTask' });
 
 export const importAnswer = z
   .object({

@@ -44,9 +44,12 @@ export const capacity = z.number().int().min(1).max(API_LIMITS.capacityMax);
 export const skillName = text(API_LIMITS.skillNameLengthMax);
 export const skillValue = z.number().min(0).max(100);
 
+/** Any JSON. Where it comes from strangers, `inspectJson` looks into it: a schema would walk it by recursion. */
+const anyJson: z.ZodType<JsonValue, JsonValue> = z.any();
+
 /** An object of anything, no larger than `bytesMax` as compact JSON. */
 export function jsonObject(bytesMax: number) {
-  return z.record(z.string(), z.json()).superRefine((value, context) => {
+  return z.record(z.string(), anyJson).superRefine((value, context) => {
     const inspection = inspectJson(value, bytesMax, API_LIMITS.jsonDepthMax);
     if (!inspection.ok) context.addIssue({ code: 'custom', message: inspection.problem.message });
   });

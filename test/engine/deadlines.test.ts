@@ -81,7 +81,7 @@ test('the maximum duration ends a lease however often it is renewed, after a war
 
 test('an offer that nobody accepts expires, costs the task no attempt and pauses the annotator', async () => {
   const project = await world.project({ offerMs: 5_000, maxAttempts: 1 });
-  const [task = 0] = await world.tasks(project, [{}]);
+  const task = at(await world.tasks(project, [{}]), 0);
   const node = await world.engine();
   const person = await node.arrive();
   const view = await person.take(project);

@@ -332,6 +332,36 @@ export class Person {
   }
 }
 
+/** Something stops here until the test lets it go on. */
+export class Gate {
+  readonly reached: Promise<void>;
+  private readonly opened: Promise<void>;
+  private announce: () => void = unset;
+  private letGo: () => void = unset;
+
+  constructor() {
+    this.reached = new Promise((resolve) => {
+      this.announce = resolve;
+    });
+    this.opened = new Promise((resolve) => {
+      this.letGo = resolve;
+    });
+  }
+
+  pass(): Promise<void> {
+    this.announce();
+    return this.opened;
+  }
+
+  open(): void {
+    this.letGo();
+  }
+}
+
+function unset(): void {
+  throw new Error('a promise was settled before it was made');
+}
+
 /** @throws for a refusal, with its code. */
 export function granted<T>(result: Result<T>): T {
   if (!result.ok) throw new Error(`refused: ${result.code}: ${result.message}`);

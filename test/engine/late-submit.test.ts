@@ -14,7 +14,7 @@ afterEach(async () => {
 async function lateComer(lateSubmit: LateSubmit, more: { slotIsFree: boolean; maxAttempts?: number }) {
   const { slotIsFree, ...settings } = more;
   const project = await world.project({ lateSubmit, heartbeatMs: 20_000, ...settings });
-  const [task = 0] = await world.tasks(project, [{}]);
+  const task = at(await world.tasks(project, [{}]), 0);
   const node = await world.engine();
   const person = await node.arrive();
   const view = await person.take(project);

@@ -48,7 +48,7 @@ test('fifty annotators at once fill every task exactly to its overlap, by distin
 
 test('the database refuses a second counted assignment of a slot, and of an annotator (I1)', async () => {
   const project = await world.project({ overlap: 2 });
-  const [task = 0] = await world.tasks(project, [{}]);
+  const task = at(await world.tasks(project, [{}]), 0);
   const node = await world.engine();
   const view = await (await node.arrive()).take(project);
   const forced = (annotatorId: number, slot: number) =>

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { at, codeOf, granted, World } from './harness.ts';
+import { at, codeOf, Gate, granted, World } from './harness.ts';
 
 let world: World;
 beforeEach(async () => {
@@ -44,7 +44,7 @@ test('a lease that runs out goes to who waits, in the same commit', async () => 
 
 test('a task that was released is offered again to the one who released it, but not one that was skipped', async () => {
   const project = await world.project();
-  const [task = 0] = await world.tasks(project, [{}]);
+  const task = at(await world.tasks(project, [{}]), 0);
   const node = await world.engine();
   const person = await node.arrive();
   await person.release(await person.take(project));
@@ -101,28 +101,27 @@ test('imports that cross reads of the queue are never overlooked', async () => {
   const person = await node.arrive({ capacity: 100 });
   await person.wait(project);
   // The read of the empty queue comes back only after the import was announced.
-  let letGo = () => {};
-  const held = new Promise<void>((resolve) => {
-    letGo = resolve;
-  });
-  let reads = 0;
+  const gate = new Gate();
   await world.tasks(project, [{}]);
   await node.engine.control.tasksImported(project.id);
-  await world.quiet();
+  const asking = await node.arrive({ capacity: 100 });
+  await asking.take(project).catch(() => undefined);
   node.store.intercept = async (method, call) => {
-    if (method !== 'readReady') return call();
     const rows = await call();
-    if (++reads === 1) await held;
+    if (method === 'readReady') await gate.pass();
     return rows;
   };
-  const asked = person.tryRequest([project]);
-  await new Promise<void>((resolve) => setImmediate(resolve));
   await world.tasks(project, [{}]);
   await node.engine.control.tasksImported(project.id);
-  letGo();
+  const asked = asking.tryRequest([project]);
+  await gate.reached;
+  await world.tasks(project, [{}, {}]);
+  await node.engine.control.tasksImported(project.id);
+  gate.open();
   await asked;
+  for (let i = 0; i < 3; i++) await asking.tryRequest([project]);
   await world.quiet();
-  expect((await person.state()).assignments).toHaveLength(2);
+  expect((await asking.state()).assignments.length + (await person.state()).assignments.length).toBe(4);
 });
 
 test('who paused gets nothing pushed, and what came meanwhile when they go on', async () => {
@@ -181,7 +180,7 @@ test('a slot that comes free while the node may not grant goes to who waits when
 });
 
 test('a slot that comes free when no assignment id is at hand is still pushed', async () => {
-  const project = await world.project({ overlap: 1 });
+  const project = await world.project({ maxAttempts: 10_000 });
   await world.tasks(project, [{}]);
   const node = await world.engine();
   let last = 5_000_000;

@@ -1,0 +1,126 @@
+import type { AddressInfo } from 'node:net';
+import type { Logger } from 'pino';
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type Admin, createAdmin } from '../engine/admin/index.ts';
+import { createEngine, type Engine, type Incident, openDatabase, openPostgresStore } from '../engine/index.ts';
+import { createAuthenticator } from '../gateway/auth/authenticator.ts';
+import { createHttp, type HttpApp } from '../gateway/http/index.ts';
+import { createSockets, type SocketGateway } from '../gateway/sockets/index.ts';
+import { describeError } from '../gateway/sockets/logger.ts';
+import type { Config } from './config.ts';
+import { listenFailure } from './ports.ts';
+import { messageOf, StartFailure } from './start-failure.ts';
+import { type StopStep, stopInOrder } from './stop-in-order.ts';
+import { readVersion } from './version.ts';
+
+/** Connections for admins' queries. With the engine's own they stay far below what Postgres allows. */
+const ADMIN_CONNECTIONS = 10;
+const STEP_MS = { sockets: 2_500, http: 3_000, engine: 3_000, pools: 1_000 } as const;
+
+/** One process that does everything: engine, HTTP and sockets on one port. */
+export interface ServerNode {
+  readonly admin: Admin;
+  readonly engine: Engine;
+  /** @returns where it listens. @throws StartFailure port_in_use, port_refused */
+  listen(): Promise<{ host: string; port: number }>;
+  /** Clients are sent away, what is in flight is finished, connections are closed. Bounded in time; safe to repeat. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Composes a node on a database that has the schema of this release. The engine runs when this returns; nobody can
+ * reach it before `listen`.
+ *
+ * @throws StartFailure database_unreachable
+ */
+export async function startNode(args: { config: Config; databaseUrl: string; logger: Logger }): Promise<ServerNode> {
+  const { config, databaseUrl, logger } = args;
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix: 'baton_' });
+  const store = openPostgresStore(databaseUrl);
+  const db = openDatabase({ url: databaseUrl, poolMax: ADMIN_CONNECTIONS, applicationName: 'baton admin' });
+  const engine = createEngine({
+    store,
+    nodeName: config.nodeName,
+    version: readVersion(),
+    onIncident: (incident) => report(logger, incident),
+    onCommit: commitMetrics(registry),
+  });
+  const pools: StopStep = { name: 'pools', limitMs: STEP_MS.pools, run: () => Promise.all([store.close(), db.destroy()]) };
+  try {
+    await engine.start();
+  } catch (error) {
+    await stopInOrder([pools], logger);
+    throw new StartFailure('database_unreachable', `The database does not answer: ${messageOf(error)}.`, 'See that it runs.', error);
+  }
+  const admin = createAdmin({ db, engine });
+  const authenticator = createAuthenticator({ admin });
+  const { allowedOrigins } = config;
+  const app = await createHttp({
+    engine,
+    admin,
+    authenticator,
+    logger,
+    registry,
+    config: { allowedOrigins, version: readVersion() },
+  });
+  const sockets = createSockets({ httpServer: app.server, engine, authenticator, logger, config: { allowedOrigins } });
+  connectionMetric(registry, sockets);
+  const steps: StopStep[] = [
+    { name: 'sockets', limitMs: STEP_MS.sockets, run: () => sockets.close() },
+    { name: 'http', limitMs: STEP_MS.http, run: () => app.close(), force: () => app.server.closeAllConnections() },
+    { name: 'engine', limitMs: STEP_MS.engine, run: () => engine.stop() },
+    pools,
+  ];
+  const stopped: { promise?: Promise<void> } = {};
+  return {
+    admin,
+    engine,
+    listen: () => listen(app, config),
+    stop() {
+      stopped.promise ??= stopInOrder(steps, logger);
+      return stopped.promise;
+    },
+  };
+}
+
+async function listen(app: HttpApp, config: Config): Promise<{ host: string; port: number }> {
+  // For the name `localhost` Fastify would open a second server for the other address family, without sockets on it.
+  const host = config.host === 'localhost' ? '127.0.0.1' : config.host;
+  try {
+    await app.listen({ host, port: config.port });
+  } catch (error) {
+    throw listenFailure(error, host, config.port);
+  }
+  return { host, port: portOf(app.server.address()) };
+}
+
+function portOf(address: AddressInfo | string | null): number {
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  return address.port;
+}
+
+/** An incident's error is described by kind and place: a database's messages quote the values they are about (I9). */
+function report(logger: Logger, { kind, error, ...ids }: Incident): void {
+  const fields = { incident: kind, ...ids, ...(error === undefined ? {} : describeError(error)) };
+  logger.warn(fields, 'incident');
+}
+
+function commitMetrics(registry: Registry): (durationMs: number, batches: readonly unknown[]) => void {
+  const seconds = new Histogram({
+    name: 'baton_commit_seconds',
+    help: 'Time of a group commit.',
+    buckets: [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+    registers: [registry],
+  });
+  return (durationMs) => seconds.observe(durationMs / 1_000);
+}
+
+function connectionMetric(registry: Registry, sockets: SocketGateway): void {
+  const gauge: Gauge = new Gauge({
+    name: 'baton_connections',
+    help: 'Connected annotator sockets.',
+    registers: [registry],
+    collect: () => gauge.set(sockets.connections()),
+  });
+}
