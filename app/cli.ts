@@ -64,8 +64,9 @@ function exitCodeOf(error: unknown): number {
   return EXIT.failed;
 }
 
-// A reader that has seen enough (`baton export | head`) is no failure of ours.
+// A reader that has seen enough (`baton export | head`) is no failure of ours, and no reason for a server to end.
 process.stdout.on('error', (error) => {
+  if (process.argv[2] === 'serve') return;
   process.exit('code' in error && error.code === 'EPIPE' ? 0 : EXIT.failed);
 });
 

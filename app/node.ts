@@ -2,7 +2,13 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type Admin, createAdmin } from '../engine/admin/index.ts';
-import { createEngine, type Engine, type Incident, openDatabase, openPostgresStore } from '../engine/index.ts';
+import {
+  createEngine,
+  type Engine,
+  type Incident,
+  openDatabase,
+  openPostgresStore,
+} from '../engine/index.ts';
 import { createAuthenticator } from '../gateway/auth/authenticator.ts';
 import { createHttp, type HttpApp } from '../gateway/http/index.ts';
 import { createSockets, type SocketGateway } from '../gateway/sockets/index.ts';
@@ -33,7 +39,11 @@ export interface ServerNode {
  *
  * @throws StartFailure database_unreachable
  */
-export async function startNode(args: { config: Config; databaseUrl: string; logger: Logger }): Promise<ServerNode> {
+export async function startNode(args: {
+  config: Config;
+  databaseUrl: string;
+  logger: Logger;
+}): Promise<ServerNode> {
   const { config, databaseUrl, logger } = args;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: 'baton_' });
@@ -46,12 +56,21 @@ export async function startNode(args: { config: Config; databaseUrl: string; log
     onIncident: (incident) => report(logger, incident),
     onCommit: commitMetrics(registry),
   });
-  const pools: StopStep = { name: 'pools', limitMs: STEP_MS.pools, run: () => Promise.all([store.close(), db.destroy()]) };
+  const pools: StopStep = {
+    name: 'pools',
+    limitMs: STEP_MS.pools,
+    run: () => Promise.all([store.close(), db.destroy()]),
+  };
   try {
     await engine.start();
   } catch (error) {
     await stopInOrder([pools], logger);
-    throw new StartFailure('database_unreachable', `The database does not answer: ${messageOf(error)}.`, 'See that it runs.', error);
+    throw new StartFailure(
+      'database_unreachable',
+      `The database does not answer: ${messageOf(error)}.`,
+      'See that it runs.',
+      error,
+    );
   }
   const admin = createAdmin({ db, engine });
   const authenticator = createAuthenticator({ admin });
@@ -64,11 +83,22 @@ export async function startNode(args: { config: Config; databaseUrl: string; log
     registry,
     config: { allowedOrigins, version: readVersion() },
   });
-  const sockets = createSockets({ httpServer: app.server, engine, authenticator, logger, config: { allowedOrigins } });
+  const sockets = createSockets({
+    httpServer: app.server,
+    engine,
+    authenticator,
+    logger,
+    config: { allowedOrigins },
+  });
   connectionMetric(registry, sockets);
   const steps: StopStep[] = [
     { name: 'sockets', limitMs: STEP_MS.sockets, run: () => sockets.close() },
-    { name: 'http', limitMs: STEP_MS.http, run: () => app.close(), force: () => app.server.closeAllConnections() },
+    {
+      name: 'http',
+      limitMs: STEP_MS.http,
+      run: () => app.close(),
+      force: () => app.server.closeAllConnections(),
+    },
     { name: 'engine', limitMs: STEP_MS.engine, run: () => engine.stop() },
     pools,
   ];

@@ -28,10 +28,15 @@ export interface Sample {
  * @returns undefined when the database is not empty and the sample was not made here.
  * @throws StartFailure sample_failed
  */
-export async function ensureSample(args: { admin: Admin; dataDirectory: string; wanted: boolean }): Promise<Sample | undefined> {
+export async function ensureSample(args: {
+  admin: Admin;
+  dataDirectory: string;
+  wanted: boolean;
+}): Promise<Sample | undefined> {
   const { admin, dataDirectory } = args;
   const isUnfinished = readSecret(dataDirectory, UNFINISHED) !== undefined;
-  const isDue = args.wanted && (isUnfinished || (await admin.projects.list({ after: 0, limit: 1 })).length === 0);
+  const isDue =
+    args.wanted && (isUnfinished || (await admin.projects.list({ after: 0, limit: 1 })).length === 0);
   if (!isDue) return keptToken(admin, dataDirectory);
   try {
     writeSecret(dataDirectory, UNFINISHED, 'The sample project is being made.');
@@ -63,7 +68,10 @@ async function createProject(admin: Admin): Promise<void> {
   const merged = mergeSettings(SETTINGS_DEFAULTS, settings ?? {});
   if (!merged.ok) throw new Error(merged.errors.map((error) => `${error.path}: ${error.message}`).join('; '));
   const present = await admin.projects.read(slug);
-  if (!present.ok) granted(await admin.projects.create({ slug, name: name ?? slug, settings: merged.settings, actor: ACTOR }));
+  if (!present.ok)
+    granted(
+      await admin.projects.create({ slug, name: name ?? slug, settings: merged.settings, actor: ACTOR }),
+    );
   const rows = readNdjson(createReadStream(join(SAMPLE, 'tasks.jsonl')));
   const { stopped, rejected } = granted(await admin.imports.run({ slug, rows, actor: ACTOR }));
   if (stopped !== undefined) throw new Error(`its tasks could not all be read (${stopped.why}).`);
@@ -73,7 +81,13 @@ async function createProject(admin: Admin): Promise<void> {
 
 async function createAnnotator(admin: Admin): Promise<string> {
   const { annotator } = granted(
-    await admin.annotators.create({ externalId: ANNOTATOR, name: 'Sample annotator', capacity: 1, skills: {}, actor: ACTOR }),
+    await admin.annotators.create({
+      externalId: ANNOTATOR,
+      name: 'Sample annotator',
+      capacity: 1,
+      skills: {},
+      actor: ACTOR,
+    }),
   );
   const annotatorId: AnnotatorId = annotator.id;
   return granted(await admin.tokens.createForAnnotator({ annotatorId, name: 'sample', actor: ACTOR })).token;

@@ -25,8 +25,10 @@ export async function stopInOrder(steps: readonly StopStep[], logger: Pick<Logge
 }
 
 async function endsInTime(step: StopStep): Promise<boolean> {
-  const { promise: timeout, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(resolve, step.limitMs, false);
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, step.limitMs, false);
+  });
   try {
     return await Promise.race([step.run().then(() => true), timeout]);
   } finally {

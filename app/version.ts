@@ -5,5 +5,6 @@ const manifest = z.object({ version: z.string() });
 
 /** This release, as package.json says. */
 export function readVersion(): string {
-  return manifest.parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))).version;
+  return manifest.parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')))
+    .version;
 }

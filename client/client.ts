@@ -155,26 +155,31 @@ export class BatonClient {
 
   /** The next assignment, now or when there is one; what is held and was not yet given out comes first. */
   async nextAssignment(options: { projects?: string[]; signal?: AbortSignal } = {}): Promise<WireAssignment> {
+    const { signal } = options;
+    // Only then is it known what is held.
+    await this.#link.untilLive({ signal, patienceMs: this.#patienceMs });
     const first = this.#delivery.takeWaiting();
     if (first !== undefined) return first;
     const taker = this.#delivery.join();
     try {
-      const work = await this.requestWork(options);
-      if ('assignment' in work) return work.assignment;
-      return await interruptible<WireAssignment>(
-        { life: this.#link.life, call: options.signal },
-        (resolve) => {
-          taker.wake = () => {
-            const { taken } = taker;
-            taker.taken = undefined;
-            if (taken !== undefined) resolve(taken);
-          };
-          taker.wake();
-          return () => {
-            taker.wake = undefined;
-          };
-        },
-      );
+      const work = await this.requestWork(options).catch(async (error: unknown) => {
+        if (!(error instanceof BatonError && error.code === 'at_capacity')) throw error;
+        // What fills the capacity may be a push that is still on its way: the state has it.
+        this.#onState(await this.#link.call('session:sync', {}, { patienceMs: this.#patienceMs, signal }));
+        if (taker.taken === undefined) throw error;
+      });
+      if (work !== undefined && 'assignment' in work) return work.assignment;
+      return await interruptible<WireAssignment>({ life: this.#link.life, call: signal }, (resolve) => {
+        taker.wake = () => {
+          const { taken } = taker;
+          taker.taken = undefined;
+          if (taken !== undefined) resolve(taken);
+        };
+        taker.wake();
+        return () => {
+          taker.wake = undefined;
+        };
+      });
     } finally {
       this.#delivery.leave(taker);
     }

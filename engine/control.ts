@@ -109,14 +109,16 @@ export class Control implements ControlDoor {
   async annotatorChanged(annotatorId: AnnotatorId, actor: string): Promise<Result<{ seen: true }>> {
     try {
       const member = await this.context.roster.refresh(annotatorId);
-      if (!member) return ok({ seen: true });
+      // Also for one who is not here now: the lanes remember where their last search ended.
       for (const shard of this.projects.allShards()) shard.term?.queue.forgetPositions(annotatorId);
+      if (!member) return ok({ seen: true });
       if (member.row.status === 'banned') {
         this.context.roster.stopWaiting(member);
         for (const lease of [...member.leases.values()]) {
           const shard = this.projects.shard(lease.shardId, lease.projectId);
           const { task } = lease;
-          if (!shard.term) continue;
+          // While the one before was saved, this one may have ended, or its term.
+          if (shard.term?.leases.get(lease.id) !== lease) continue;
           endLease(shard.term, lease, {
             event: 'REVOKE',
             reason: 'annotator_banned',
@@ -163,7 +165,8 @@ export class Control implements ControlDoor {
   ): Promise<Result<T>> {
     return this.inShard(projectId, async (shard, term) => {
       const task = await findTask(term, taskId);
-      if (!task) return term.alive ? refuse('not_found', 'There is no such task.') : shard.unavailable();
+      if (!term.alive) return shard.unavailable();
+      if (!task) return refuse('not_found', 'There is no such task.');
       const answer = run(term, task);
       term.queue.settle(task);
       shard.offer(term, task);

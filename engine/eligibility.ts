@@ -26,6 +26,14 @@ export function taskBar(annotator: AnnotatorRow, task: Candidate): Ineligible | 
   return undefined;
 }
 
+/** Whether what lies on disk can be asked at all: a condition that throws would stop whoever comes to its task. */
+export function isRequirement(value: unknown): value is Requirement {
+  if (typeof value !== 'object' || value === null) return false;
+  if ('all' in value) return Array.isArray(value.all) && value.all.every(isRequirement);
+  if ('any' in value) return Array.isArray(value.any) && value.any.every(isRequirement);
+  return 'skill' in value && 'op' in value && 'value' in value;
+}
+
 /** A skill that was never set fails every comparison, `!=` too: absence is not a value. */
 export function holds(requirement: Requirement, skills: Readonly<Record<string, number>>): boolean {
   if ('all' in requirement) return requirement.all.every((r) => holds(r, skills));

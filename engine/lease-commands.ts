@@ -158,6 +158,7 @@ export class LeaseCommands {
       return overtaken.submissionId === submissionId ? ok(overtaken) : refuse('already_submitted');
     if (!task || isOpen(row.state)) return this.lost();
     const receipt = submitLate(term, row, task, submission);
+    term.queue.settle(task);
     if (!('code' in receipt)) return ok(receipt);
     // A refused late answer was kept as a draft: the refusal says so, so that must be durable first.
     return (await term.saved()) === 'committed' ? receipt : this.lost();

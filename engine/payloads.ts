@@ -72,8 +72,9 @@ export class Payloads {
   private keep(taskId: TaskId, data: Json): void {
     const bytes = 2 * JSON.stringify(data).length + 64;
     if (bytes > this.bytesMax / 16) return;
+    // Two reads of one task may cross.
+    this.bytes += bytes - (this.cache.get(taskId)?.bytes ?? 0);
     this.cache.set(taskId, { data, bytes });
-    this.bytes += bytes;
     for (const [oldest, cached] of this.cache) {
       if (this.bytes <= this.bytesMax) break;
       this.cache.delete(oldest);

@@ -60,15 +60,12 @@ export class Roster {
   /** Runs a command of this annotator; a lost database is a retryable refusal. */
   async use<T>(annotatorId: AnnotatorId, run: (member: Member) => Promise<Result<T>>): Promise<Result<T>> {
     try {
-      if (!this.members.has(annotatorId)) await this.read([annotatorId]);
-      const member = this.members.get(annotatorId);
+      const [member] = await this.hold([annotatorId]);
       if (!member) return refuse('not_found', 'There is no such annotator.');
-      member.uses += 1;
       try {
         return await run(member);
       } finally {
-        member.uses -= 1;
-        this.letGo(member);
+        this.release(member);
       }
     } catch (error) {
       if (error instanceof StoreError)
@@ -77,13 +74,41 @@ export class Roster {
     }
   }
 
-  /** Reads many at once (a shard's lease holders). Those already here keep their state. */
-  async read(ids: readonly AnnotatorId[]): Promise<void> {
-    const missing = ids.filter((id) => !this.members.has(id));
-    if (missing.length === 0) return;
-    for (const row of await this.store.readAnnotators(missing)) {
-      if (!this.members.has(row.id)) this.members.set(row.id, newMember(row));
+  /**
+   * These annotators, read if need be (a shard's lease holders are read together), each counted as in use from the
+   * moment it is found: nobody may be let go while the others are on their way. Release them all.
+   *
+   * @returns those that exist. @throws when the database is away.
+   */
+  async hold(ids: readonly AnnotatorId[]): Promise<Member[]> {
+    const held: Member[] = [];
+    const missing: AnnotatorId[] = [];
+    const enter = (member: Member) => {
+      member.uses += 1;
+      held.push(member);
+    };
+    for (const id of ids) {
+      const member = this.members.get(id);
+      if (member) enter(member);
+      else missing.push(id);
     }
+    if (missing.length === 0) return held;
+    try {
+      for (const row of await this.store.readAnnotators(missing)) {
+        const member = this.members.get(row.id) ?? newMember(row);
+        this.members.set(row.id, member);
+        enter(member);
+      }
+    } catch (error) {
+      for (const member of held) this.release(member);
+      throw error;
+    }
+    return held;
+  }
+
+  release(member: Member): void {
+    member.uses -= 1;
+    this.letGo(member);
   }
 
   /** The row changed on disk. @returns the member with its new row, or undefined if it is not here. */

@@ -67,8 +67,10 @@ export class Lane<T extends Queued> {
   /** @returns the best task for this annotator in the window, or undefined. Does not remove it. */
   find(annotatorId: AnnotatorId, suits: (item: T) => boolean): T | undefined {
     const position = this.positionOf(annotatorId);
-    const returned = this.findReturned(position, suits);
-    const next = this.findNext(position, suits);
+    // Beyond this key the disk may hold better ones than the window does.
+    const end = this.exhausted ? HIGHEST_KEY : this.deepKeyOf(annotatorId);
+    const returned = this.findReturned(position, end, suits);
+    const next = this.findNext(position, end, suits);
     if (!returned || !next) return returned ?? next;
     return compareKeys(returned, next) <= 0 ? returned : next;
   }
@@ -142,7 +144,7 @@ export class Lane<T extends Queued> {
     return this.window[Symbol.iterator]();
   }
 
-  private findReturned(position: Position, suits: (item: T) => boolean): T | undefined {
+  private findReturned(position: Position, end: QueueKey, suits: (item: T) => boolean): T | undefined {
     let best: T | undefined;
     let compared = 0;
     let passing = true;
@@ -152,7 +154,9 @@ export class Lane<T extends Queued> {
       const { no, item } = arrival;
       const wanted =
         item.inLane && item.arrival === no && compareKeys(item, position.key) <= 0 && suits(item);
-      if (wanted) {
+      if (wanted && compareKeys(item, end) > 0) {
+        passing = false;
+      } else if (wanted) {
         passing = false;
         if (!best || compareKeys(item, best) < 0) best = item;
         if (++compared >= RETURNED_COMPARED_MAX) break;
@@ -163,10 +167,10 @@ export class Lane<T extends Queued> {
     return best;
   }
 
-  private findNext(position: Position, suits: (item: T) => boolean): T | undefined {
+  private findNext(position: Position, end: QueueKey, suits: (item: T) => boolean): T | undefined {
     for (let i = this.indexAfter(position.key); i < this.window.length; i++) {
       const item = this.window[i];
-      if (!item) break;
+      if (!item || compareKeys(item, end) > 0) break;
       if (suits(item)) return item;
       position.key = { queuePriority: item.queuePriority, queueRank: item.queueRank };
       if (compareKeys(position.key, this.passedKey) > 0) this.passedKey = position.key;

@@ -49,7 +49,7 @@ export class ReadyQueue {
   place(task: TaskEntry, returned: boolean): void {
     const ready = isReady(task);
     const started = isStarted(task);
-    const occupied = !ready && task.leases.size > 0;
+    const occupied = !ready && task.snapshot.state === 'waiting' && task.leases.size > 0;
     if (occupied !== task.occupied) {
       this.occupied += occupied ? 1 : -1;
       task.occupied = occupied;
@@ -128,15 +128,26 @@ export class ReadyQueue {
 
   /** New tasks are on disk. `inOrder`: they lie behind all earlier ones; otherwise the lane is read anew. */
   imported(inOrder: boolean): void {
+    // What a read that is under way brings back was true before: it may have come to the end too early.
+    this.version += 1;
     if (inOrder || this.fresh.frontier === LOWEST_KEY) {
       this.fresh.exhausted = false;
       this.fresh.resetDeep();
       return;
     }
-    this.version += 1;
     for (const task of this.fresh.reset()) this.settle(task);
     for (const task of this.args.tasks.values())
       if (isReady(task) && !isStarted(task)) this.place(task, false);
+  }
+
+  /** Reads a task from disk and enters it. None leaves memory meanwhile: what was read could be older than it (Q2). */
+  async reading<Row, T>(read: () => Promise<Row>, enter: (row: Row) => T): Promise<T> {
+    this.readsInFlight += 1;
+    try {
+      return enter(await read());
+    } finally {
+      this.readDone();
+    }
   }
 
   forgetPositions(annotatorId: AnnotatorId): void {
@@ -168,13 +179,17 @@ export class ReadyQueue {
     const version = this.version;
     const limit = this.args.limits.windowRows;
     const rows = await this.readRows({ started, after: lane.frontier, limit });
-    if (version !== this.version) return this.readDone();
-    for (const row of rows) {
-      if (!this.args.tasks.has(row.id)) this.place(this.args.adopt(row), true);
+    if (version === this.version) {
+      for (const row of rows) {
+        if (!this.args.tasks.has(row.id)) this.place(this.args.adopt(row), true);
+      }
     }
-    const last = rows.at(-1);
-    if (last) lane.frontier = { queuePriority: last.queuePriority, queueRank: last.queueRank };
-    if (rows.length < limit) lane.exhausted = true;
+    // Putting the rows in may have filled the window beyond its limit, and moved the frontier back.
+    if (version === this.version) {
+      const last = rows.at(-1);
+      if (last) lane.frontier = { queuePriority: last.queuePriority, queueRank: last.queueRank };
+      if (rows.length < limit) lane.exhausted = true;
+    }
     this.readDone();
   }
 
@@ -209,6 +224,7 @@ export class ReadyQueue {
     this.readDone();
   }
 
+  /** @returns the rows; the caller says `readDone` when it has entered them. */
   private async readRows(query: {
     started: boolean;
     after: QueueKey;
@@ -238,7 +254,12 @@ export class ReadyQueue {
 
   private trim(lane: Lane<TaskEntry>): void {
     this.version += 1;
-    for (const task of lane.trim(Math.floor(this.args.limits.windowRowsMax / 2))) this.settle(task);
+    const cut = lane.trim(Math.floor(this.args.limits.windowRowsMax / 2));
+    // A task with a lease stays in memory in any case, and no read would bring it back into the lane.
+    for (const task of cut) {
+      if (task.leases.size > 0) lane.insert(task);
+      else this.settle(task);
+    }
   }
 
   private letGo(lane: Lane<TaskEntry>, task: TaskEntry): void {

@@ -75,6 +75,14 @@ export function quarantine(term: Term, task: TaskEntry, error: unknown): void {
   for (const lease of [...task.leases.values()]) {
     closeLease(term, lease);
     term.write().updateAssignment(lease.id, { state: 'revoked', endReason: reason });
+    term.write().transition({
+      event: 'revoked',
+      taskId: task.id,
+      assignmentId: lease.id,
+      annotatorId: lease.annotatorId,
+      assignmentState: 'revoked',
+      detail: { reason },
+    });
     term.remember(lease.id, {
       annotatorId: lease.annotatorId,
       state: 'revoked',

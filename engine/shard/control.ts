@@ -13,11 +13,15 @@ import type { Term } from './term.ts';
 export async function findTask(term: Term, taskId: TaskId): Promise<TaskEntry | undefined> {
   const inMemory = term.tasks.get(taskId);
   if (inMemory) return inMemory;
-  const row: TaskRow | undefined = await term.context.store.readTask(term.projectId, taskId);
-  // While the row was on its way the task may have come into memory, and moved.
-  const arrived = term.tasks.get(taskId);
-  if (arrived) return arrived;
-  return row && term.alive ? adoptTask(term, row, []) : undefined;
+  return term.queue.reading(
+    () => term.context.store.readTask(term.projectId, taskId),
+    (row: TaskRow | undefined) => {
+      // While the row was on its way the task may have come into memory, and moved.
+      const arrived = term.tasks.get(taskId);
+      if (arrived) return arrived;
+      return row && term.alive ? adoptTask(term, row, []) : undefined;
+    },
+  );
 }
 
 export function cancelTask(term: Term, task: TaskEntry, actor: string): Result<{ state: string }> {

@@ -3,7 +3,7 @@ import { type Refusal, refuse } from '../refusals.ts';
 import type { AssignmentRow } from '../store/store.ts';
 import { advanceAssignment, advanceTask } from './advance.ts';
 import { checkResult, type Submission } from './submit.ts';
-import { freeSlot, holdsLease, isReady, type TaskEntry } from './task-entry.ts';
+import { freeSlot, holdsLease, type TaskEntry, takesLateAnswer } from './task-entry.ts';
 import type { Term } from './term.ts';
 
 /**
@@ -26,7 +26,7 @@ export function submitLate(
     keepAsDraft(term, task, submission, checked.text);
     return refuse('lease_ended');
   }
-  const counts = policy === 'accept' && isReady(task);
+  const counts = policy === 'accept' && takesLateAnswer(task);
   const slot = counts ? freeSlot(task) : row.slot;
   if (counts && !advanceTask(term, task, { type: 'FILL_FREE' })) return refuse('quarantined');
   const state = advanceAssignment(row.state, { type: counts ? 'SUBMIT_LATE' : 'KEEP_SURPLUS' });

@@ -25,7 +25,7 @@ export async function recoverTerm(
   if (!taken) return undefined;
   const image = await context.store.loadShard(args.shardId);
   if (!image) throw new Error(`shard ${args.shardId} is owned and not there`);
-  await context.roster.read([...new Set(image.open.map((row) => row.annotatorId))]);
+  const holders = await context.roster.hold([...new Set(image.open.map((row) => row.annotatorId))]);
   const term = new Term({
     context,
     host,
@@ -37,6 +37,7 @@ export async function recoverTerm(
   });
   const openByTask = byTask(image.open);
   for (const row of image.tasks) adoptTask(term, row, openByTask.get(row.id) ?? []);
+  for (const holder of holders) context.roster.release(holder);
   return term;
 }
 

@@ -1,4 +1,5 @@
-import { hasFreeSlot, type TaskSnapshot, upcastTask } from '../../machines/index.ts';
+import { hasFreeSlot, InvalidSnapshotError, type TaskSnapshot, upcastTask } from '../../machines/index.ts';
+import { isRequirement } from '../eligibility.ts';
 import type { AnnotatorId, AssignmentId, TaskId } from '../ids.ts';
 import type { Queued } from '../queue/lane.ts';
 import type { Requirement } from '../settings.ts';
@@ -28,7 +29,12 @@ export interface TaskEntry extends Queued {
 
 /** @throws FutureSnapshotError or InvalidSnapshotError when the row cannot be understood. */
 export function newTaskEntry(row: TaskRow, open: number, maxAttempts: number): TaskEntry {
-  return entry(row, upcastTask(row.machineVersion, snapshotOf(row, open, maxAttempts)));
+  const snapshot = upcastTask(row.machineVersion, snapshotOf(row, open, maxAttempts));
+  if (new Set(row.filledSlots).size !== row.filled)
+    throw new InvalidSnapshotError(`${row.filled} answers in the slots ${row.filledSlots.join(', ')}`);
+  if (row.requirements && !row.requirements.every(isRequirement))
+    throw new InvalidSnapshotError('the requirements are not a list of conditions');
+  return entry(row, snapshot);
 }
 
 /** A row that cannot be understood, with what can be known of it: only good for being quarantined. */
@@ -68,6 +74,13 @@ export function isStarted(task: TaskEntry): boolean {
 
 export function isReady(task: TaskEntry): boolean {
   return hasFreeSlot(task.snapshot);
+}
+
+/** A held task takes a late answer too: perhaps the lease that ran out was its last attempt. */
+export function takesLateAnswer(task: TaskEntry): boolean {
+  const { state, context } = task.snapshot;
+  const isOpen = state === 'waiting' || (state === 'held' && context.condition !== 'quarantined');
+  return isOpen && context.open + context.filled < context.overlap;
 }
 
 export function holdsLease(task: TaskEntry, annotatorId: AnnotatorId): boolean {

@@ -55,7 +55,7 @@ export async function createHttp(options: HttpOptions): Promise<HttpApp> {
   const followers = new FeedFollowers(options.engine, config.feedFollowersMax);
   const metrics = createMetrics(app, options.engine, options.registry);
   const context: HttpContext = { ...options, config, followers, metrics };
-  app.addHook('preClose', async () => followers.stop());
+  endOnClose(app, followers);
   logResponses(app);
   await app.register(helmet, { contentSecurityPolicy: { useDefaults: true } });
   allowOrigins(app, config.allowedOrigins);
@@ -77,6 +77,10 @@ function newServer(logger: FastifyBaseLogger, config: HttpConfig): HttpApp {
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
     connectionTimeout: config.idleTimeoutMs,
     trustProxy: config.trustProxy,
+    // A URL that cannot be decoded never reaches a route, nor its error handler.
+    frameworkErrors: (_error, _request, reply) => {
+      sendProblem(reply, new ProblemError('malformed', 'The URL cannot be read.'));
+    },
     clientErrorHandler(_error, socket) {
       if (!socket.writable) return;
       const body = JSON.stringify(problemBody(new ProblemError('malformed', 'This is not HTTP.')));
@@ -89,6 +93,18 @@ function newServer(logger: FastifyBaseLogger, config: HttpConfig): HttpApp {
   app.setErrorHandler(problemHandler(config.retryAfterMs));
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, new ProblemError('not_found')));
   return app;
+}
+
+/** A connection that is kept after its last answer would hold up the close until it times out. */
+function endOnClose(app: HttpApp, followers: FeedFollowers): void {
+  let isClosing = false;
+  app.addHook('preClose', async () => {
+    isClosing = true;
+    followers.stop();
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    if (isClosing) reply.header('connection', 'close');
+  });
 }
 
 function logResponses(app: HttpApp): void {

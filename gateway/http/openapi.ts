@@ -60,8 +60,9 @@ const completeDocument: TransformObject = (document) => {
 };
 
 /** Every named schema comes in the form of requests and in that of answers; most are used in one of them alone. */
-function withoutUnused<T extends ReturnType<TransformObject>>(whole: T): T {
-  const schemas: Record<string, unknown> = whole.components?.schemas ?? {};
+function withoutUnused(whole: ReturnType<TransformObject>): ReturnType<TransformObject> {
+  if (!('components' in whole)) return whole;
+  const schemas = whole.components?.schemas ?? {};
   const used = new Set<string>();
   const waiting = namesIn(whole.paths);
   for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
@@ -69,8 +70,8 @@ function withoutUnused<T extends ReturnType<TransformObject>>(whole: T): T {
     used.add(name);
     waiting.push(...namesIn(schemas[name]));
   }
-  const kept = Object.fromEntries(Object.entries(schemas).filter(([name]) => used.has(name)));
-  return { ...whole, components: { ...whole.components, schemas: kept } };
+  for (const name of Object.keys(schemas)) if (!used.has(name)) delete schemas[name];
+  return whole;
 }
 
 function namesIn(part: unknown): string[] {

@@ -193,6 +193,9 @@ const ENDED_WITHOUT_ANSWER: ReadonlySet<number> = new Set([
   TRANSITION.revoked,
 ]);
 
+/** Nobody looked at the task, or the task itself was at fault. */
+const COSTS_NO_ATTEMPT: ReadonlySet<string> = new Set(['offer_timeout', 'quarantined']);
+
 function taskHistory(task: TaskRow, steps: readonly TransitionRow[]): string[] {
   let state: number = TASK.waiting;
   let filled = 0;
@@ -202,7 +205,8 @@ function taskHistory(task: TaskRow, steps: readonly TransitionRow[]): string[] {
   for (const step of steps) {
     state = step.task_state ?? state;
     if (step.event === TRANSITION.submitted) filled += 1;
-    if (ENDED_WITHOUT_ANSWER.has(step.event) && step.detail?.reason !== 'offer_timeout') attempts += 1;
+    if (ENDED_WITHOUT_ANSWER.has(step.event) && !COSTS_NO_ATTEMPT.has(String(step.detail?.reason)))
+      attempts += 1;
     if (step.event === TRANSITION.task_requeued) attempts = 0;
     if (step.event === TRANSITION.task_overlap) overlap = Number(step.detail?.overlap);
     if (step.event === TRANSITION.task_priority) priority = Number(step.detail?.priority);

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { LateSubmit } from '../../engine/settings.ts';
-import { codeOf, granted, World } from './harness.ts';
+import { at, codeOf, granted, World } from './harness.ts';
 
 let world: World;
 beforeEach(async () => {

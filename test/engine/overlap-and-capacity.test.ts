@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { codeOf, granted, World } from './harness.ts';
+import { at, codeOf, granted, World } from './harness.ts';
 
 let world: World;
 beforeEach(async () => {

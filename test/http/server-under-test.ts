@@ -43,9 +43,12 @@ export interface CallMore {
   readonly headers?: Record<string, string>;
 }
 
-/** The HTTP side over the real engine and a database of its own. */
-export async function startServer(config: Partial<HttpConfig> = {}): Promise<ServerUnderTest> {
-  const database = await createTestDatabase();
+/** The HTTP side over the real engine and a database of its own, or a migrated one that is given. */
+export async function startServer(
+  config: Partial<HttpConfig> = {},
+  given?: TestDatabase,
+): Promise<ServerUnderTest> {
+  const database = given ?? (await createTestDatabase());
   const db = openDatabase({ url: database.url, poolMax: 6, applicationName: 'baton admin' });
   const store = openPostgresStore(database.url);
   const engine = createEngine({ store, nodeName: 'test', version: '0', onIncident: () => undefined });

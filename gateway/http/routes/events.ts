@@ -49,7 +49,9 @@ export function eventRoutes(app: HttpApp, context: HttpContext): void {
         const resumed = { ...place, after: resumeAfter(request) ?? place.after };
         const first = granted(await context.admin.feed.read(resumed.slug, resumed));
         const events = streamEvents(context, request, { ...place, after: first.after }, first, gone);
-        reply.type('text/event-stream').header('cache-control', 'no-store').header('x-accel-buffering', 'no');
+        // The stream ends when the server closes, and so must its connection; proxies must not hold events back.
+        reply.type('text/event-stream').header('connection', 'close');
+        reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no');
         return answerWith(reply, events);
       }
       const page = await readOrWait(context, place, query.waitMs, gone);
