@@ -13,10 +13,10 @@ export class AssignmentIds {
   private end = 0;
   private following: { first: number; count: number } | undefined;
   private fetching: Promise<void> | undefined;
-  private readonly store: Store;
+  private readonly store: Pick<Store, 'allocateAssignmentIds'>;
   private readonly onError: (error: unknown) => void;
 
-  constructor(store: Store, onError: (error: unknown) => void) {
+  constructor(store: Pick<Store, 'allocateAssignmentIds'>, onError: (error: unknown) => void) {
     this.store = store;
     this.onError = onError;
   }

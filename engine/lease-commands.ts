@@ -15,7 +15,7 @@ import { type Lease, leaseEndsMs } from './shard/lease.ts';
 import type { Shard } from './shard/shard.ts';
 import { type Submission, submitOpen } from './shard/submit.ts';
 import type { Term } from './shard/term.ts';
-import { storableJson } from './storable-json.ts';
+import { isStorableText, storableJson } from './storable-json.ts';
 
 /** Everything a holder does with a lease. Each is safe to repeat: the second time gets the first answer. */
 export class LeaseCommands {
@@ -95,6 +95,9 @@ export class LeaseCommands {
   async submit(
     args: Submission & { next: boolean; projects?: readonly string[] },
   ): Promise<Result<{ receipt: Receipt; next?: RequestAnswer }>> {
+    if (!isStorableText(args.submissionId)) {
+      return refuse('invalid', 'The submission id holds characters that cannot be kept.');
+    }
     return this.inShard(args.ref, async (shard, term) => {
       const taken = await this.takeAnswer(term, args);
       if (!taken.ok) return taken;

@@ -19,11 +19,11 @@ export class Payloads {
     TaskId,
     { resolve: (data: Json) => void; reject: (error: unknown) => void; promise: Promise<Json> }
   >();
-  private readonly store: Store;
+  private readonly store: Pick<Store, 'readPayloads'>;
   private readonly clock: Clock;
   private readonly bytesMax: number;
 
-  constructor(store: Store, clock: Clock, bytesMax: number) {
+  constructor(store: Pick<Store, 'readPayloads'>, clock: Clock, bytesMax: number) {
     this.store = store;
     this.clock = clock;
     this.bytesMax = bytesMax;

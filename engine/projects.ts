@@ -77,11 +77,7 @@ export class Projects {
 
   /** Looks again at what this annotator waits for: they are back, or may do more than before. */
   async serve(member: Member): Promise<void> {
-    for (const room of [...member.waitingIn]) {
-      for (const shard of this.shards.values()) {
-        if (shard === room && shard.term) await shard.serveWaiters(shard.term);
-      }
-    }
+    for (const room of [...member.waitingIn]) await room.serveWaiter(member.row.id);
   }
 
   shardOf(row: ProjectRow): Shard {

@@ -10,6 +10,7 @@ import type { Lease } from './shard/lease.ts';
 import type { Shard } from './shard/shard.ts';
 import type { Term } from './shard/term.ts';
 import { addReasons, NO_REASONS, waitingReasons } from './shard/waiting.ts';
+import { isStorableText } from './storable-json.ts';
 import type { ProjectRow } from './store/store.ts';
 
 export interface WorkRequest {
@@ -38,6 +39,9 @@ export class Requests {
   }
 
   request(request: WorkRequest): Promise<Result<RequestAnswer>> {
+    if (!isStorableText(request.requestId)) {
+      return Promise.resolve(refuse('invalid', 'The request id holds characters that cannot be kept.'));
+    }
     const key = `${request.annotatorId}:${request.requestId}`;
     const underWay = this.underWay.get(key);
     if (underWay) return underWay;

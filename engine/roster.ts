@@ -9,7 +9,11 @@ import { StoreError } from './store/store-error.ts';
 /** Somewhere an annotator waits: a shard. */
 export interface WaitingRoom {
   readonly term: Term | undefined;
+  /** @returns false when too many wait already. */
+  addWaiter(member: Member, requestId: string): boolean;
   dropWaiter(annotatorId: AnnotatorId): void;
+  /** Looks once for something for this annotator, if they wait here. @throws when the database is away. */
+  serveWaiter(annotatorId: AnnotatorId): Promise<void>;
 }
 
 /** One annotator, as this node knows them. Capacity is counted from leases, never from connections (I2). */

@@ -21,6 +21,20 @@ export function storableJson(
   return { text };
 }
 
+/** Half of a surrogate pair: with the flag u, a whole pair is one character and does not match. */
+const HALF_PAIRS = /\p{Cs}/gu;
+const NUL = '\u0000';
+
+/** Whether Postgres keeps this text as it is: one that it refuses would fail the whole group commit. */
+export function isStorableText(text: string): boolean {
+  return !text.includes(NUL) && text.search(HALF_PAIRS) < 0;
+}
+
+/** For what people wrote: it is kept without what cannot be kept. */
+export function storableText(text: string): string {
+  return text.replaceAll(NUL, '\ufffd').replace(HALF_PAIRS, '\ufffd');
+}
+
 function deeperThan(value: Json, depth: number): boolean {
   if (value === null || typeof value !== 'object') return false;
   if (depth === 0) return true;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { describeError } from '../../gateway/sockets/logger.ts';
 import { readConfig } from '../config.ts';
-import { type Server, serve, type Welcome } from '../serve.ts';
+import type { Server, Welcome } from '../serve.ts';
 
 const FAILED = 1;
 const INTERRUPTED_AGAIN = 130;
@@ -39,6 +39,8 @@ export function register(program: Command): void {
 async function run(options: { json?: boolean }): Promise<void> {
   const stopping = new StopSignals();
   const config = readConfig(process.env);
+  // Loaded here: the other commands need not wait for all of a server to be read.
+  const { serve } = await import('../serve.ts');
   const server = await serve(config);
   stopping.use(server);
   process.stdout.write(

@@ -53,8 +53,13 @@ export function remoteApi(args: { url: string; token: string }): RemoteApi {
       headers: { ...headers, authorization: `Bearer ${args.token}`, accept: '*/*' },
     });
     const response = await exchange(request, body, base);
-    if ((response.statusCode ?? 500) >= 400) throw await failureOf(response);
-    return response;
+    if ((response.statusCode ?? 500) < 400) return response;
+    try {
+      throw await failureOf(response);
+    } finally {
+      // The rest of the body is not wanted: without this a large one would keep the process alive.
+      request.destroy();
+    }
   }
 
   return {

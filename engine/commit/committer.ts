@@ -3,6 +3,8 @@ import type { Incarnation, ShardId } from '../ids.ts';
 import type { CommitOutcome, ShardBatch, Store } from '../store/store.ts';
 import type { BatchResult } from './write-set.ts';
 
+type CommitStore = Pick<Store, 'commit' | 'readBack'>;
+
 /** A shard with something to write. */
 export interface CommitSource {
   readonly shardId: ShardId;
@@ -51,14 +53,14 @@ export class Committer {
   /** The last transaction that passed its fence, or was over before it did. */
   private passed = 0;
   private scheduled = false;
-  private readonly store: Store;
+  private readonly store: CommitStore;
   private readonly clock: Clock;
   private readonly incarnation: () => Incarnation;
   private readonly onLoss: (loss: CommitLoss) => void;
   private readonly onCommit: (durationMs: number, batches: readonly ShardBatch[]) => void;
 
   constructor(args: {
-    store: Store;
+    store: CommitStore;
     clock: Clock;
     incarnation: () => Incarnation;
     onLoss: (loss: CommitLoss) => void;

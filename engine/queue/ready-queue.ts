@@ -5,6 +5,8 @@ import type { Store, TaskRow } from '../store/store.ts';
 import { HIGHEST_KEY, LOWEST_KEY, type QueueKey } from './key.ts';
 import { Lane } from './lane.ts';
 
+type ReadyRows = { readonly readReady: Store['readReady'] };
+
 export type Pick =
   | { readonly kind: 'task'; readonly task: TaskEntry }
   /** A lane must be read from disk before anything can be said; call `read` and pick again. */
@@ -30,7 +32,7 @@ export class ReadyQueue {
   occupied = 0;
 
   private readonly args: {
-    readonly store: Store;
+    readonly store: ReadyRows;
     readonly limits: Limits;
     readonly shardId: ShardId;
     readonly projectId: ProjectId;

@@ -1,5 +1,6 @@
 import type { AssignmentEvent } from '../../machines/index.ts';
 import type { EndReason } from '../door.ts';
+import { storableText } from '../storable-json.ts';
 import type { TransitionName } from '../store/codes.ts';
 import type { ShardCounters } from '../store/store.ts';
 import { advanceAssignment, advanceTask, closeLease } from './advance.ts';
@@ -40,7 +41,7 @@ export function endLease(
   writes.task(task);
   writes.updateAssignment(lease.id, {
     state,
-    endReason: args.note === undefined ? args.reason : `${args.reason}: ${args.note}`,
+    endReason: args.note === undefined ? args.reason : `${args.reason}: ${storableText(args.note)}`,
   });
   writes.transition({
     event: transition,

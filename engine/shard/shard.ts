@@ -140,21 +140,32 @@ export class Shard implements TermHost, WaitingRoom {
       if (!isReady(task)) return;
       if (this.isThere(waiter.member) && mayReceive(term, waiter.member) && suits(waiter.member, task)) {
         const lease = grant(term, waiter.member, task, waiter.requestId);
-        if (lease) this.pushLease(term, waiter.member, lease);
-        else if (isReady(task)) return this.serveWhenIdsCome(term);
+        if (lease) {
+          this.pushLease(term, waiter, lease);
+        } else if (isReady(task)) {
+          this.serveWhenIdsCome(term);
+          return;
+        }
       }
     }
   }
 
   /** New tasks, a resumed project, a changed skill: everybody who waits is looked at once, the longest first. */
   async serveWaiters(term: Term): Promise<void> {
-    for (const waiter of [...this.waiters.values()]) {
-      const stillWaits = () => this.waiters.has(waiter.member.row.id) && this.isThere(waiter.member);
-      if (!stillWaits()) continue;
-      const picked = await this.pick(term, waiter.member, waiter.requestId, stillWaits);
-      if (typeof picked === 'object') this.pushLease(term, waiter.member, picked);
+    for (const annotatorId of [...this.waiters.keys()]) {
+      await this.serveWaiter(annotatorId);
       if (!term.alive) return;
     }
+  }
+
+  async serveWaiter(annotatorId: AnnotatorId): Promise<void> {
+    const waiter = this.waiters.get(annotatorId);
+    const term = this.current;
+    if (!waiter || !term) return;
+    const stillWaits = () => this.waiters.has(annotatorId) && this.isThere(waiter.member);
+    if (!stillWaits()) return;
+    const picked = await this.pick(term, waiter.member, waiter.requestId, stillWaits);
+    if (typeof picked === 'object') this.pushLease(term, waiter, picked);
   }
 
   termLost(term: Term): void {
@@ -224,9 +235,16 @@ export class Shard implements TermHost, WaitingRoom {
     this.reload = this.context.clock.setTimer(RELOAD_MS, () => this.inBackground(this.load()));
   }
 
-  private pushLease(term: Term, member: Member, lease: Lease): void {
-    // One request, one assignment: this annotator waits nowhere any more.
+  private pushLease(term: Term, { member, requestId }: Waiter, lease: Lease): void {
+    // One request, one assignment: this annotator waits nowhere any more, unless the commit is lost.
+    const rooms = [...member.waitingIn];
     this.context.roster.stopWaiting(member);
+    this.inBackground(
+      lease.saved.then((result) => {
+        if (result !== 'lost' || member.connections === 0) return;
+        for (const room of rooms) room.addWaiter(member, requestId);
+      }),
+    );
     term.write().onCommitted(() => {
       this.inBackground(
         viewLease(term, lease).then((assignment) => {

@@ -30,7 +30,7 @@ import { ANNOTATOR_STATUS_CODES, PROJECT_STATUS_CODES } from '../../engine/store
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { violations } from './invariants.ts';
 import { ManualClock } from './manual-clock.ts';
-import { WatchedStore } from './watched-store.ts';
+import { type Interceptor, WatchedStore } from './watched-store.ts';
 
 /** A database of its own, with people, projects and any number of engines on it. */
 export class World {
@@ -111,7 +111,7 @@ export class World {
   }
 
   /** A started engine. */
-  async engine(options: { limits?: Partial<Limits>; random?: () => number } = {}): Promise<Node> {
+  async engine(options: NodeOptions = {}): Promise<Node> {
     const node = new Node(this, options);
     this.nodes.push(node);
     await node.engine.start();
@@ -170,6 +170,12 @@ export interface AnnotatorWish {
   readonly skills?: Readonly<Record<string, number>>;
 }
 
+export interface NodeOptions {
+  readonly limits?: Partial<Limits>;
+  readonly random?: () => number;
+  readonly intercept?: Interceptor;
+}
+
 /** One engine with everything that a test wants to see of it. */
 export class Node {
   readonly name = randomUUID();
@@ -183,9 +189,10 @@ export class Node {
   isDead = false;
   private readonly world: World;
 
-  constructor(world: World, options: { limits?: Partial<Limits>; random?: () => number }) {
+  constructor(world: World, { intercept, ...options }: NodeOptions) {
     this.world = world;
     this.store = new WatchedStore(openPostgresStore(world.database.url));
+    if (intercept) this.store.intercept = intercept;
     this.clock = new ManualClock(() => this.store.quiet());
     this.engine = createEngine({
       store: this.store,

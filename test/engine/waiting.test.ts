@@ -180,24 +180,33 @@ test('a slot that comes free while the node may not grant goes to who waits when
 });
 
 test('a slot that comes free when no assignment id is at hand is still pushed', async () => {
-  const project = await world.project({ maxAttempts: 10_000 });
+  const project = await world.project();
   await world.tasks(project, [{}]);
-  const node = await world.engine();
   let last = 5_000_000;
-  // From here on ids come one by one.
-  node.store.intercept = async (method, call) => {
-    const answer = await call();
-    if (method === 'allocateAssignmentIds') Object.assign(answer as object, { first: ++last, count: 1 });
-    return answer;
-  };
-  const people = await Promise.all([1, 2, 3].map(() => node.arrive()));
-  // The first block is used up by one who takes and gives back.
-  const spender = await node.arrive();
-  for (let i = 0; i < 4_200; i++) await spender.release(await spender.take(project));
-  const view = await at(people, 0).take(project);
-  await at(people, 1).wait(project);
-  await at(people, 0).release(view);
-  expect((await at(people, 1).assigned()).taskId).toBe(view.taskId);
+  let gate: Gate | undefined;
+  // Ids come one by one, and late.
+  const node = await world.engine({
+    intercept: async (method, call) => {
+      const answer = await call();
+      if (method !== 'allocateAssignmentIds') return answer;
+      await gate?.pass();
+      return Object.assign(answer as object, { first: ++last, count: 1 }) as typeof answer;
+    },
+  });
+  const holder = await node.arrive();
+  const waiter = await node.arrive();
+  const view = await holder.take(project);
+  await waiter.wait(project);
+  await world.quiet();
+  // The one id at hand is spent on a lease elsewhere, and the next is on its way.
+  gate = new Gate();
+  const other = await world.project();
+  await world.tasks(other, [{}]);
+  granted(await node.engine.control.tasksImported(other.id));
+  await (await node.arrive()).take(other);
+  await holder.release(view);
+  gate.open();
+  expect((await waiter.assigned()).taskId).toBe(view.taskId);
 });
 
 test('one request leads to one assignment, though the annotator waits in several projects', async () => {

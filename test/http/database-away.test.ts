@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest';
+import { migrate } from '../../app/migrate.ts';
+import { startEmbeddedPostgres, stopLeftPostgres } from '../../app/postgres/index.ts';
+import { startTestCluster } from '../support/cluster.ts';
 import { cutConnections } from '../support/database.ts';
 import { startServer } from './server-under-test.ts';
 
@@ -22,13 +25,15 @@ test('while Postgres is stopped every answer is a retryable 503, and when it is 
   const server = await startServer({}, { url: cluster.url, drop: async () => undefined });
   const lines = Array.from({ length: 5_000 }, (_, i) => `{"data":${i},"externalId":"${i}"}`).join('\n');
   const upload = () =>
-    server.call('POST', '/api/projects/away/tasks', lines, { headers: { 'content-type': 'application/x-ndjson' } });
+    server.call('POST', '/api/projects/away/tasks', lines, {
+      headers: { 'content-type': 'application/x-ndjson' },
+    });
   const isReady = async () => (await server.call('GET', '/health/ready', undefined, { token: null })).status;
   await server.createProject('away');
   const { token } = await server.createAnnotator('a');
   expect(await isReady()).toBe(200);
 
-  await stopEmbedded(cluster.directory);
+  await stopLeftPostgres(cluster.directory);
   const answers = {
     strangersToken: await server.call('GET', '/api/me', undefined, { token }),
     read: await server.call('GET', '/api/projects'),
@@ -38,14 +43,18 @@ test('while Postgres is stopped every answer is a retryable 503, and when it is 
     import: await upload(),
   };
   for (const [name, answer] of Object.entries(answers)) {
-    expect([name, answer.status, answer.body]).toMatchObject([name, 503, { code: 'unavailable', retryable: true }]);
+    expect([name, answer.status, answer.body]).toMatchObject([
+      name,
+      503,
+      { code: 'unavailable', retryable: true },
+    ]);
     expect(answer.headers['retry-after']).toBe('1');
     expect(answer.headers['content-type']).toContain('application/problem+json');
   }
   expect((await server.call('GET', '/health/live', undefined, { token: null })).status).toBe(200);
   expect(await isReady()).toBe(503);
 
-  const again = await startEmbeddedPostgres({ dataDirectory: openedAgain(cluster.directory), durable: false });
+  const again = await startEmbeddedPostgres({ dataDirectory: cluster.directory, durable: false });
   await expect.poll(isReady, { timeout: 20_000 }).toBe(200);
   expect((await upload()).body).toMatchObject({ created: 5_000, duplicates: 0 });
   await server.stop();

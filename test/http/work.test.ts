@@ -88,7 +88,7 @@ test('tasks are filtered, and paged by a cursor that stays right while tasks com
   const ids: number[] = [];
   let next: string | null = '';
   while (next !== null) {
-    const page = (
+    const page: { items: { id: number }[]; next: string | null } = (
       await server.call('GET', `/api/projects/filters/tasks?limit=10${next && `&cursor=${next}`}`)
     ).body;
     ids.push(...page.items.map((task) => task.id));

@@ -39,6 +39,7 @@ export class Judge {
   /** Answers that the server must give back as drafts when the task comes again. */
   readonly #keptDrafts = new Map<string, JsonValue>();
   #client: BatonClient;
+  #doing = 'connecting';
 
   constructor(args: JudgeArgs) {
     this.#args = args;
@@ -53,8 +54,21 @@ export class Judge {
 
   /** Until everything is answered. */
   async work(): Promise<void> {
-    while (this.#left.size > 0) await this.#handle(await this.#client.nextAssignment());
+    while (this.#left.size > 0) {
+      this.#doing = 'waiting';
+      const assignment = await this.#client.nextAssignment();
+      this.#doing = `${this.#mishaps.get(assignment.taskId) ?? 'answering'} ${assignment.taskId}`;
+      await this.#handle(assignment);
+    }
     this.#client.close();
+  }
+
+  /** What keeps it, for whoever has to find out why it does not come to an end. */
+  describe(): string {
+    const { status, assignments, waiting } = this.#client;
+    const held = assignments.map(({ id, taskId }) => `${id} of ${taskId}`);
+    const tasks = [...this.#left.keys()];
+    return JSON.stringify({ worker: this.#args.worker, doing: this.#doing, tasks, status, held, waiting });
   }
 
   close(): void {

@@ -178,8 +178,8 @@ async function workToTheEnd(judges: readonly Judge[], disasters: Disasters): Pro
   const tooLong = AbortSignal.timeout(TIMEOUT_MS - 15_000);
   const gaveUp = new Promise<never>((_, reject) => {
     tooLong.addEventListener('abort', () => {
-      const left = judges.reduce((sum, judge) => sum + judge.left, 0);
-      reject(new Error(`${left} judgments are still to be handed in; the server says:\n${server.output}`));
+      const left = judges.filter((judge) => judge.left > 0).map((judge) => judge.describe());
+      reject(new Error(`${left.join('\n')}\nThe server says:\n${server.output}`));
     });
   });
   try {

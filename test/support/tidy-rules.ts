@@ -148,6 +148,8 @@ function textFindings({ file, text }: Source): Finding[] {
   if (lines.length - 1 > LINES_MAX)
     findings.push({ file, message: `has ${lines.length - 1} lines; the most is ${LINES_MAX}` });
   for (const [index, line] of lines.entries()) {
+    // Suppressed with a reason, which the linter demands.
+    if (lines[index - 1]?.includes('biome-ignore lint/suspicious/noExplicitAny: ')) continue;
     for (const { pattern, message } of MARKERS) {
       if (pattern.test(line)) findings.push({ file, message: `line ${index + 1} holds ${message}` });
     }

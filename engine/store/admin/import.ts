@@ -12,6 +12,9 @@ export interface NewTask {
   readonly requirements?: readonly Requirement[] | undefined;
 }
 
+/** The first half of the advisory locks of imports; the second is the project. */
+const IMPORT_LOCK = 0x42_41_54;
+
 /**
  * Writes a chunk of tasks, their data, and the announcement for the shard's owner, in one statement. A task whose
  * external id is there already (in the table, or earlier in this chunk) is left out. Absent texts travel as empty ones.
@@ -26,6 +29,9 @@ export async function insertTasks(
 ): Promise<number> {
   const { settings } = project;
   const order = queueOrderSql(settings.strategy, { id: 'id', priority: 'priority' });
+  // One chunk of a project at a time, until its commit: the queue reads on from the last id it has seen, so no lower
+  // id may become visible afterwards.
+  await tx.raw('select pg_advisory_xact_lock(?, ?)', [IMPORT_LOCK, project.id]);
   const { rows } = await tx.raw<{ rows: { created: number }[] }>(
     `with input as materialized (
        select nextval('task_ids') as id, i.*
