@@ -5,7 +5,7 @@ import { io, type Socket } from 'socket.io-client';
 import { ANNOTATOR_NAMESPACE } from '../protocol/wire/index.ts';
 import { serveParent } from './child.ts';
 import { type Distribution, distribution } from './measure.ts';
-import { RESULT } from './population.ts';
+import { RESULT, tokenOf } from './population.ts';
 
 export type ClientsOrder =
   | { readonly connect: { readonly port: number; readonly annotatorIds: readonly number[] } }
@@ -63,7 +63,7 @@ function connect(port: number, annotatorId: number): Promise<Annotator> {
     transports: ['websocket'],
     forceNew: true,
     reconnection: false,
-    auth: { token: `bench-${annotatorId}` },
+    auth: { token: tokenOf(annotatorId) },
   });
   return new Promise((resolve, reject) => {
     socket.once('connect', () => resolve({ socket, assignmentId: undefined }));

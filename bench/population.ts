@@ -64,6 +64,21 @@ export async function addAnnotators(
   return rows.map((row) => asId<AnnotatorId>(row.id));
 }
 
+/** What `addTokens` gave this annotator. */
+export function tokenOf(annotatorId: number): string {
+  return `bench-annotator-${annotatorId}`;
+}
+
+/** Tokens that can be told from the annotator's number, for clients in another process. */
+export async function addTokens(db: Database, annotatorIds: readonly AnnotatorId[]): Promise<void> {
+  await db.raw(
+    `insert into tokens (hash, prefix, name, role, annotator_id)
+     select sha256(convert_to(token, 'utf8')), 'bench', 'bench', 'annotator', id
+     from unnest(?::int[], ?::text[]) as v (id, token)`,
+    [[...annotatorIds], annotatorIds.map(tokenOf)],
+  );
+}
+
 /**
  * Queues tasks as an import does: task, payload, and the announcement for the shard's owner. Their ids are in order
  * and without gaps, for nobody else draws from the sequence meanwhile.

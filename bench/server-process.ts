@@ -2,8 +2,10 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { Server } from 'socket.io';
-import { type AnnotatorId, asId } from '../engine/ids.ts';
-import type { Authenticator } from '../gateway/auth/principal.ts';
+import { createAdmin } from '../engine/admin/index.ts';
+import type { AnnotatorId } from '../engine/ids.ts';
+import { openDatabase } from '../engine/index.ts';
+import { createAuthenticator } from '../gateway/auth/authenticator.ts';
 import { createSockets } from '../gateway/sockets/index.ts';
 import { ANNOTATOR_NAMESPACE } from '../protocol/wire/index.ts';
 import { serveParent } from './child.ts';
@@ -28,9 +30,10 @@ export interface ServerAnswer {
   /** 0 when it listens on none. */
   readonly port: number;
   readonly cpuMs: number;
-  /** Resident memory in bytes, as it stands and after a full garbage collection. */
+  /** As the kernel counts it. */
   readonly residentBytes: number;
-  readonly collectedBytes: number;
+  /** JavaScript objects that are reachable: after a full collection, if the process was started with --expose-gc. */
+  readonly heapBytes: number;
   readonly peakBytes: number;
   readonly connections: number;
 }
@@ -42,17 +45,10 @@ interface Running {
   readonly stop: () => Promise<void>;
 }
 
-/** Tokens of the bench name their annotator; looking them up in the database is not what is measured. */
-const authenticator: Authenticator = {
-  authenticate: async (token) => {
-    const id = Number(/^bench-(\d+)$/.exec(token)?.[1]);
-    if (!Number.isSafeInteger(id) || id < 1) return undefined;
-    return { tokenId: id, role: 'annotator', annotatorId: asId<AnnotatorId>(id), actor: `token:${id}` };
-  },
-};
-
 async function startGateway(databaseUrl: string): Promise<Running> {
   const node = await startEngineNode(databaseUrl);
+  const db = openDatabase({ url: databaseUrl, poolMax: 10, applicationName: 'baton admin' });
+  const authenticator = createAuthenticator({ admin: createAdmin({ db, engine: node.engine }) });
   const httpServer = createServer((_request, response) => response.writeHead(404).end());
   const complain = (fields: Record<string, unknown>, message: string): void => {
     process.stderr.write(`gateway: ${message} ${JSON.stringify(fields)}\n`);
@@ -73,6 +69,7 @@ async function startGateway(databaseUrl: string): Promise<Running> {
       await gateway.close();
       httpServer.close();
       await node.stop();
+      await db.destroy();
     },
   };
 }
@@ -115,13 +112,14 @@ function start(order: Extract<ServerOrder, { start: string }>): Promise<Running>
 
 function usageOf(running: Running): ServerAnswer {
   const { user, system } = process.cpuUsage();
+  // Before the collection, which would touch memory that nothing needs.
   const residentBytes = process.memoryUsage.rss();
   globalThis.gc?.();
   return {
     port: running.port,
     cpuMs: (user + system) / 1_000,
     residentBytes,
-    collectedBytes: process.memoryUsage.rss(),
+    heapBytes: process.memoryUsage().heapUsed,
     peakBytes: process.resourceUsage().maxRSS * 1_024,
     connections: running.connections(),
   };

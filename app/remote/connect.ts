@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { readSecret } from '../data-directory.ts';
+import { defaultDataDirectory } from '../default-data-directory.ts';
 import { ADMIN_TOKEN_FILE } from '../secrets.ts';
 import { UsageError } from '../usage-error.ts';
 import { type RemoteApi, remoteApi } from './api.ts';
@@ -34,7 +35,8 @@ export function connectRemote(options: RemoteOptions): RemoteApi {
 /** Only a server on this machine is given the token that lies on this machine. */
 function localAdminToken(url: string): string | undefined {
   if (!LOOPBACK_HOSTS.includes(new URL(url).hostname)) return undefined;
-  return (
-    process.env.BATON_ADMIN_TOKEN || readSecret(process.env.BATON_DATA_DIR || './.baton', ADMIN_TOKEN_FILE)
-  );
+  if (process.env.BATON_ADMIN_TOKEN) return process.env.BATON_ADMIN_TOKEN;
+  const directory =
+    process.env.BATON_DATA_DIR || defaultDataDirectory(process.cwd(), process.getuid?.() === 0);
+  return readSecret(directory, ADMIN_TOKEN_FILE);
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { startChild } from '../child.ts';
 import type { ClientsAnswer, ClientsOrder } from '../clients-process.ts';
-import { addAnnotators, addProject, addTasks, settleTables, withDatabase } from '../population.ts';
+import { addAnnotators, addProject, addTasks, addTokens, settleTables, withDatabase } from '../population.ts';
 import type { ServerAnswer, ServerOrder } from '../server-process.ts';
 import type { BenchContext, Goal, Suite, Table } from '../suite.ts';
 
@@ -21,8 +21,8 @@ export const memorySuite: Suite = {
       tables: [engine.table, gateway.table],
       goals: [engine.goal, gateway.goal],
       notes: [
-        'Resident memory as the kernel counts it, of the whole Node process (about 60 MB of it Node and the loader of',
-        'TypeScript). "Collected" is after a full garbage collection, which the process was asked for.',
+        'Resident memory as the kernel counts it, of the whole Node process, the loader of TypeScript included. The heap is',
+        'what a full garbage collection leaves of it.',
       ],
     };
   },
@@ -79,7 +79,9 @@ async function measureGateway(context: BenchContext): Promise<Part> {
   const databaseUrl = await cluster.createDatabase(name);
   const annotatorIds = await withDatabase(databaseUrl, async (db) => {
     await addProject(db, 'idle');
-    return addAnnotators(db, { count });
+    const ids = await addAnnotators(db, { count });
+    await addTokens(db, ids);
+    return ids;
   });
   const server = startServer();
   try {
@@ -105,7 +107,7 @@ async function measureGateway(context: BenchContext): Promise<Part> {
           {
             what: 'each, KB',
             resident: each((u) => u.residentBytes),
-            collected: each((u) => u.collectedBytes),
+            heap: each((u) => u.heapBytes),
           },
         ],
       },
@@ -161,5 +163,5 @@ function megabytes(usage: ServerAnswer): Record<string, number> {
 }
 
 function residentOf(usage: ServerAnswer): Record<string, number> {
-  return { resident: usage.residentBytes / MEGABYTE, collected: usage.collectedBytes / MEGABYTE };
+  return { resident: usage.residentBytes / MEGABYTE, heap: usage.heapBytes / MEGABYTE };
 }

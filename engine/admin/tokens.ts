@@ -124,7 +124,7 @@ async function create(
 async function ensureAdminToken(context: AdminContext, token: string): Promise<Result<TokenRecord>> {
   const fits = token.length >= FIXED_TOKEN_LENGTH_MIN && token.length <= FIXED_TOKEN_LENGTH_MAX;
   if (!fits || !/^[\x21-\x7e]+$/.test(token)) {
-    throw new RangeError('the admin token must be 16 to 512 printable ASCII characters without spaces');
+    throw new RangeError('the admin token must be 8 to 512 printable ASCII characters without spaces');
   }
   const hash = hashToken(token);
   return write(context, async (tx) => {

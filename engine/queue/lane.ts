@@ -32,6 +32,8 @@ const RETURNED_COMPARED_MAX = 64;
 export class Lane<T extends Queued> {
   frontier: QueueKey = LOWEST_KEY;
   exhausted = false;
+  /** The size at which the next trim is worth its while: what could not go last time will not have gone since. */
+  trimAt = 0;
   private readonly window: T[] = [];
   private arrivals: { no: number; item: T }[] = [];
   private arrivalNo = 0;
@@ -104,17 +106,28 @@ export class Lane<T extends Queued> {
     }
   }
 
-  /** Takes the tail of the window off, so that it holds `rowsMax`; the frontier moves back to keep L1. */
-  trim(rowsMax: number): T[] {
-    if (this.window.length <= rowsMax) return [];
-    const cut = this.window.splice(rowsMax);
+  /**
+   * Takes the tail of the window off, so that it holds `rowsMax` of those that may go; the frontier moves back to
+   * keep L1.
+   */
+  trim(rowsMax: number, mayGo: (item: T) => boolean): T[] {
+    const kept: T[] = [];
+    const cut: T[] = [];
+    let room = rowsMax;
+    let before: T | undefined;
+    for (const item of this.window) {
+      const stays = !mayGo(item) || room-- > 0;
+      (stays ? kept : cut).push(item);
+      if (stays && cut.length === 0) before = item;
+    }
+    if (cut.length === 0) return cut;
+    this.window.splice(0, this.window.length, ...kept);
     for (const item of cut) {
       item.inLane = false;
       item.arrival = 0;
     }
-    const last = this.window.at(-1);
-    if (last && (this.exhausted || compareKeys(last, this.frontier) < 0)) {
-      this.frontier = { queuePriority: last.queuePriority, queueRank: last.queueRank };
+    if (before && (this.exhausted || compareKeys(before, this.frontier) < 0)) {
+      this.frontier = { queuePriority: before.queuePriority, queueRank: before.queueRank };
     }
     this.exhausted = false;
     return cut;

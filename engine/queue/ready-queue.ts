@@ -61,7 +61,7 @@ export class ReadyQueue {
     task.inStartedLane = started;
     const lane = this.lane(started);
     lane.insert(task);
-    if (lane.size > this.args.limits.windowRowsMax) this.trim(lane);
+    if (lane.size > Math.max(lane.trimAt, this.args.limits.windowRowsMax)) this.trim(lane);
   }
 
   /** The task's priority changed: out of its place before, back in after. */
@@ -254,14 +254,13 @@ export class ReadyQueue {
     for (const task of resting) this.settle(task);
   }
 
+  /** A task with a lease stays in memory in any case, and no read would bring it back into the lane: it stays there too. */
   private trim(lane: Lane<TaskEntry>): void {
     this.version += 1;
-    const cut = lane.trim(Math.floor(this.args.limits.windowRowsMax / 2));
-    // A task with a lease stays in memory in any case, and no read would bring it back into the lane.
-    for (const task of cut) {
-      if (task.leases.size > 0) lane.insert(task);
-      else this.settle(task);
-    }
+    const rows = Math.floor(this.args.limits.windowRowsMax / 2);
+    const cut = lane.trim(rows, (task) => task.leases.size === 0);
+    lane.trimAt = lane.size + rows;
+    for (const task of cut) this.settle(task);
   }
 
   private letGo(lane: Lane<TaskEntry>, task: TaskEntry): void {

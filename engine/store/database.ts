@@ -24,6 +24,8 @@ export function openDatabase(args: {
 }): Database {
   return knex({
     client: 'pg',
+    // Knex would put the bindings, which are people's data, into the messages of errors.
+    compileSqlOnError: false,
     log: SILENT,
     connection: {
       connectionString: args.url,
