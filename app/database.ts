@@ -1,5 +1,6 @@
 import type { Config } from './config.ts';
 import { startEmbeddedPostgres } from './postgres/index.ts';
+import type { SupervisionEvent } from './postgres/supervisor.ts';
 
 /** The database that a server uses: the operator's own, or the embedded one. */
 export interface ProvidedDatabase {
@@ -13,14 +14,19 @@ export interface ProvidedDatabase {
 
 /**
  * @param dataDirectory opened by the caller, who holds its lock.
+ * @param onEvent given: an embedded server that ends unasked is started again.
  * @throws StartFailure
  */
-export async function provideDatabase(config: Config, dataDirectory: string): Promise<ProvidedDatabase> {
+export async function provideDatabase(
+  config: Config,
+  dataDirectory: string,
+  onEvent?: (event: SupervisionEvent) => void,
+): Promise<ProvidedDatabase> {
   if (config.databaseUrl !== undefined) {
     const { host, pathname } = new URL(config.databaseUrl);
     return { url: config.databaseUrl, description: `${host}${pathname}`, stop: async () => undefined };
   }
-  const postgres = await startEmbeddedPostgres({ dataDirectory });
+  const postgres = await startEmbeddedPostgres({ dataDirectory, ...(onEvent && { onEvent }) });
   const how = postgres.adopted ? 'still running, adopted' : 'started';
   return {
     url: postgres.url,

@@ -7,6 +7,7 @@ import { openLog, type ServerLog } from './logger.ts';
 import { migrate } from './migrate.ts';
 import { type ServerNode, startNode } from './node.ts';
 import { listenFailure, tryPort } from './ports.ts';
+import type { SupervisionEvent } from './postgres/supervisor.ts';
 import { ensureSample } from './sample.ts';
 import { ADMIN_TOKEN_FILE } from './secrets.ts';
 import { messageOf, StartFailure } from './start-failure.ts';
@@ -54,7 +55,9 @@ export async function serve(config: Config): Promise<Server> {
     await refuseTakenPort(config);
     const directory = openDataDirectory(config.dataDirectory);
     steps.unshift({ name: 'lock', limitMs: 1_000, run: async () => directory.release() });
-    const database = await provideDatabase(config, directory.path);
+    const database = await provideDatabase(config, directory.path, (event) =>
+      log.logger.error({ postgres: event.kind, ...remedyOf(event) }, 'embedded Postgres'),
+    );
     // Twice the time: after the first it ends the fast shutdown and stops at once.
     steps.unshift({
       name: 'database',
@@ -117,6 +120,15 @@ async function ensureAdminToken(config: Config, node: ServerNode, dataDirectory:
   });
   if (ensured.ok) return token;
   throw new StartFailure('bad_setting', ensured.message, 'Set BATON_ADMIN_TOKEN to another token.');
+}
+
+/** What the operator can do about a database that does not come back. A start failure quotes no data. */
+function remedyOf(event: SupervisionEvent): Record<string, string> {
+  if (event.kind !== 'restart_failed') return {};
+  const { error } = event;
+  return error instanceof StartFailure
+    ? { why: error.message, remedy: error.remedy }
+    : { why: messageOf(error) };
 }
 
 /** An address that listens everywhere is no address to go to. */

@@ -12,7 +12,6 @@ import { Delivery } from './delivery.ts';
 import { assertSendable, Drafts } from './drafts.ts';
 import { Emitter } from './emitter.ts';
 import { Heartbeats } from './heartbeats.ts';
-import { interruptible } from './interruptible.ts';
 import { Leases } from './leases.ts';
 import { Link, type LinkStatus } from './link.ts';
 import type { BatonClientEvents, BatonClientOptions } from './options.ts';
@@ -162,24 +161,18 @@ export class BatonClient {
     if (first !== undefined) return first;
     const taker = this.#delivery.join();
     try {
-      const work = await this.requestWork(options).catch(async (error: unknown) => {
-        if (!(error instanceof BatonError && error.code === 'at_capacity')) throw error;
-        // What fills the capacity may be a push that is still on its way: the state has it.
-        this.#onState(await this.#link.call('session:sync', {}, { patienceMs: this.#patienceMs, signal }));
-        if (taker.taken === undefined) throw error;
-      });
-      if (work !== undefined && 'assignment' in work) return work.assignment;
-      return await interruptible<WireAssignment>({ life: this.#link.life, call: signal }, (resolve) => {
-        taker.wake = () => {
-          const { taken } = taker;
-          taker.taken = undefined;
-          if (taken !== undefined) resolve(taken);
-        };
-        taker.wake();
-        return () => {
-          taker.wake = undefined;
-        };
-      });
+      for (;;) {
+        taker.mustAsk = false;
+        const work = await this.requestWork(options).catch(async (error: unknown) => {
+          if (!(error instanceof BatonError && error.code === 'at_capacity')) throw error;
+          // What fills the capacity may be a push that is still on its way: the state has it.
+          this.#onState(await this.#link.call('session:sync', {}, { patienceMs: this.#patienceMs, signal }));
+          if (taker.taken === undefined) throw error;
+        });
+        if (work !== undefined && 'assignment' in work) return work.assignment;
+        const given = await this.#delivery.wait(taker, { life: this.#link.life, call: signal });
+        if (given !== undefined) return given;
+      }
     } finally {
       this.#delivery.leave(taker);
     }
@@ -346,6 +339,7 @@ export class BatonClient {
     this.#isPaused = state.paused;
     for (const assignmentId of ended) this.#ended(assignmentId, 'ended');
     this.#delivery.deliver();
+    if (state.waiting === undefined && !state.paused) this.#delivery.placeLost();
     this.#changed();
   }
 

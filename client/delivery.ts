@@ -1,9 +1,12 @@
 import type { WireAssignment } from '../protocol/wire/index.ts';
+import { interruptible } from './interruptible.ts';
 import type { Leases } from './leases.ts';
 
 /** Somebody who waits for one assignment. */
 export interface Taker {
   taken: WireAssignment | undefined;
+  /** The server no longer knows that we wait. */
+  mustAsk: boolean;
   wake: (() => void) | undefined;
 }
 
@@ -42,7 +45,7 @@ export class Delivery {
   }
 
   join(): Taker {
-    const taker: Taker = { taken: undefined, wake: undefined };
+    const taker: Taker = { taken: undefined, mustAsk: false, wake: undefined };
     this.#takers.push(taker);
     return taker;
   }
@@ -54,6 +57,32 @@ export class Delivery {
     if (taker.taken === undefined) return;
     this.#leases.delivered(taker.taken.id, false);
     this.deliver();
+  }
+
+  /** @returns what the taker is given, or undefined when it must ask for work again. @throws BatonError */
+  wait(
+    taker: Taker,
+    signals: { life: AbortSignal; call?: AbortSignal | undefined },
+  ): Promise<WireAssignment | undefined> {
+    return interruptible(signals, (resolve) => {
+      taker.wake = () => {
+        const { taken, mustAsk } = taker;
+        taker.taken = undefined;
+        if (taken !== undefined || mustAsk) resolve(taken);
+      };
+      taker.wake();
+      return () => {
+        taker.wake = undefined;
+      };
+    });
+  }
+
+  /** A server that was started again, or was left for long, has forgotten who waits. */
+  placeLost(): void {
+    for (const taker of this.#takers) {
+      taker.mustAsk = true;
+      taker.wake?.();
+    }
   }
 
   deliver(): void {

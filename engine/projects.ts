@@ -97,6 +97,13 @@ export class Projects {
     return this.shards.values();
   }
 
+  /** @returns false while a shard that this node is taking over is not to be had. @throws when the database is away. */
+  async recovered(): Promise<boolean> {
+    const recovering = [...this.shards.values()].filter((shard) => shard.recovering);
+    const terms = await Promise.all(recovering.map((shard) => shard.load()));
+    return terms.every((term) => term !== undefined);
+  }
+
   private enter(row: ProjectRow): void {
     this.rows.set(row.id, row);
     this.bySlug.set(row.slug, row);

@@ -33,7 +33,7 @@ export class Sessions {
       try {
         // While nobody was there, what came free passed them by.
         await this.projects.serve(member);
-        return ok(await this.sessionOf(member));
+        return this.sessionOf(member);
       } catch (error) {
         // The caller takes a refusal as "not connected" and will not say goodbye.
         this.context.roster.disconnected(member, WAITING_GRACE_MS);
@@ -57,7 +57,7 @@ export class Sessions {
   }
 
   state(annotatorId: AnnotatorId): Promise<Result<SessionState>> {
-    return this.context.roster.use(annotatorId, async (member) => ok(await this.sessionOf(member)));
+    return this.context.roster.use(annotatorId, (member) => this.sessionOf(member));
   }
 
   pause(annotatorId: AnnotatorId): Promise<Result<{ paused: true }>> {
@@ -71,11 +71,14 @@ export class Sessions {
     return this.context.roster.use(annotatorId, async (member) => {
       member.paused = false;
       await this.projects.serve(member);
-      return ok(await this.sessionOf(member));
+      return this.sessionOf(member);
     });
   }
 
-  private async sessionOf(member: Member): Promise<SessionState> {
+  /** The whole state or none: a lease that is left out because its shard is being taken over would count as ended. */
+  private async sessionOf(member: Member): Promise<Result<SessionState>> {
+    if (!(await this.projects.recovered()))
+      return refuse('unavailable', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
     const assignments: AssignmentView[] = [];
     for (const lease of [...member.leases.values()]) {
       const term = this.projects.shard(lease.shardId, lease.projectId).term;
@@ -90,6 +93,6 @@ export class Sessions {
         : { ...NO_REASONS, unavailableProjects: 1 };
       waiting = addReasons(waiting ?? NO_REASONS, reasons);
     }
-    return { assignments, paused: member.paused, ...(waiting === undefined ? {} : { waiting }) };
+    return ok({ assignments, paused: member.paused, ...(waiting === undefined ? {} : { waiting }) });
   }
 }

@@ -76,22 +76,34 @@ export async function startEmbeddedPostgres(args: {
   dataDirectory: string;
   durable?: boolean;
   settings?: Readonly<Record<string, string>>;
+  /** Given: a server that ends unasked is started again, at the same address, and this is told of it. */
+  onEvent?: (event: SupervisionEvent) => void;
 }): Promise<EmbeddedPostgres> {
   const account = await postgresAccount();
   const binaries = findBinaries(account, args.dataDirectory);
   const cluster = await openCluster(args.dataDirectory, account, binaries);
   const settings = { ...SETTINGS, ...(args.durable === false ? THROWAWAY_SETTINGS : {}), ...args.settings };
 
+  const startArgs = { cluster, binaries, account, settings, dataDirectory: args.dataDirectory };
   const left = await adopt(cluster);
-  const postmaster =
-    left ?? (await start({ cluster, binaries, account, settings, dataDirectory: args.dataDirectory }));
-  await ensureDatabase(cluster, postmaster.port);
+  const { pid, port } = left ?? (await start(startArgs));
+  await ensureDatabase(cluster, port);
+
+  const { onEvent } = args;
+  const isRunning = (): boolean => livePostmaster(cluster.path) !== undefined;
+  const restart = async (): Promise<void> => {
+    await start({ ...startArgs, portMust: port });
+  };
+  const endSupervision = onEvent === undefined ? undefined : supervise({ isRunning, restart, onEvent });
   return {
-    url: urlOf(cluster, postmaster.port, DATABASE),
-    pid: postmaster.pid,
-    port: postmaster.port,
+    url: urlOf(cluster, port, DATABASE),
+    pid,
+    port,
     adopted: left !== undefined,
-    stop: (timeoutMs = STOP_TIMEOUT_MS) => stopPostmaster(cluster.path, postmaster.pid, timeoutMs),
+    async stop(timeoutMs = STOP_TIMEOUT_MS) {
+      await endSupervision?.();
+      await stopLeftPostgres(args.dataDirectory, timeoutMs);
+    },
   };
 }
 
@@ -136,13 +148,15 @@ async function start(args: {
   account: Account;
   settings: Readonly<Record<string, string>>;
   dataDirectory: string;
+  /** Those who are connected know the server by this port: another one would not help them. */
+  portMust?: number;
 }): Promise<Postmaster> {
   const { cluster, dataDirectory } = args;
   const logFile = join(dataDirectory, 'postgres.log');
   for (let attempt = 1; attempt <= START_ATTEMPTS; attempt += 1) {
     clearForeignPidFile(cluster.path);
     const kept = Number(readSecret(dataDirectory, PORT_FILE));
-    const port = await freePort(attempt === 1 && kept > 0 ? kept : undefined);
+    const port = args.portMust ?? (await freePort(kept > 0 ? kept : undefined));
     const child = spawnPostmaster({ ...args, program: args.binaries.postgres, port, logFile });
     if (await becomesReady(cluster, port, child.hasEnded)) {
       if (port !== kept) writeSecret(dataDirectory, PORT_FILE, String(port));

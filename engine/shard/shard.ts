@@ -61,6 +61,11 @@ export class Shard implements TermHost, WaitingRoom {
     return this.waiters.size;
   }
 
+  /** True while this node means to serve the shard and has not got it yet: who holds what there is not known. */
+  get recovering(): boolean {
+    return this.current === undefined && (this.loading !== undefined || this.reload !== undefined);
+  }
+
   /**
    * Runs a command against the live term, loading it if need be. A lost database is a retryable refusal; any other
    * exception is a bug and goes up.
@@ -232,7 +237,10 @@ export class Shard implements TermHost, WaitingRoom {
   private loadSoon(): void {
     this.reload?.cancel();
     if (this.stopped) return;
-    this.reload = this.context.clock.setTimer(RELOAD_MS, () => this.inBackground(this.load()));
+    this.reload = this.context.clock.setTimer(RELOAD_MS, () => {
+      this.reload = undefined;
+      this.inBackground(this.load());
+    });
   }
 
   private pushLease(term: Term, { member, requestId }: Waiter, lease: Lease): void {

@@ -144,6 +144,25 @@ describe('a server that was stopped', () => {
   });
 });
 
+describe('a server whose embedded Postgres is killed', () => {
+  test('starts it again and goes on, with everything as it was', async () => {
+    const server = await start();
+    const postgres = postgresPid() ?? 0;
+    process.kill(postgres, 'SIGKILL');
+    await vi.waitFor(() => expect(server.log()).toContain('"postgres":"restored"'), 20_000);
+    expect(postgresPid()).not.toBe(postgres);
+    await vi.waitFor(
+      async () => expect((await fetch(`${server.url}/health/ready`)).status).toBe(200),
+      20_000,
+    );
+    await createProject(server, 'afterwards');
+    expect(await get(server, '/api/projects/pandalm/stats')).toMatchObject({ tasks: { total: 999 } });
+    server.kill('SIGINT');
+    expect(await server.ended).toMatchObject({ code: 0 });
+    expect(postgresPid()).toBeUndefined();
+  });
+});
+
 describe('a start is refused clearly', () => {
   const refused = (env: Record<string, string>) =>
     runBaton(['serve'], { BATON_DATA_DIR: context.directory, PORT: '0', ...env });

@@ -178,7 +178,19 @@ async function workToTheEnd(judges: readonly Judge[], disasters: Disasters): Pro
   const tooLong = AbortSignal.timeout(45_000);
   const gaveUp = new Promise<never>((_, reject) => {
     tooLong.addEventListener('abort', async () => {
-      for (const judge of judges.filter((j) => j.left > 0)) { const d = JSON.parse(judge.describe()); for (const t of d.tasks.slice(0,1)) { const r = await fetch(`${server.url}/api/projects/${SLUG}/tasks/${t}`, {headers:{authorization:`Bearer ${ADMIN_TOKEN}`}}); const b: Record<string, unknown> = await r.json() as never; (await import('node:fs')).appendFileSync('/tmp/debug.jsonl', JSON.stringify({worker: d.worker, ...b})+'\n'); } }
+      for (const judge of judges.filter((j) => j.left > 0)) {
+        const d = JSON.parse(judge.describe());
+        for (const t of d.tasks.slice(0, 1)) {
+          const r = await fetch(`${server.url}/api/projects/${SLUG}/tasks/${t}`, {
+            headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+          });
+          const b: Record<string, unknown> = (await r.json()) as never;
+          (await import('node:fs')).appendFileSync(
+            '/tmp/debug.jsonl',
+            `${JSON.stringify({ worker: d.worker, ...b })}\n`,
+          );
+        }
+      }
       const left = judges.filter((judge) => judge.left > 0).map((judge) => judge.describe());
       reject(new Error(`${left.join('\n')}\nThe server says:\n${server.output}`));
     });
