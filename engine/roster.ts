@@ -14,6 +14,8 @@ export interface WaitingRoom {
   dropWaiter(annotatorId: AnnotatorId): void;
   /** Looks once for something for this annotator, if they wait here. @throws when the database is away. */
   serveWaiter(annotatorId: AnnotatorId): Promise<void>;
+  /** The same, with nobody waiting for it. */
+  serveLater(annotatorId: AnnotatorId): void;
 }
 
 /** One annotator, as this node knows them. Capacity is counted from leases, never from connections (I2). */

@@ -2,7 +2,7 @@ import type { EngineContext } from './context.ts';
 import type { AssignmentView, SessionState, WaitingReasons } from './door.ts';
 import type { AnnotatorId } from './ids.ts';
 import type { Projects } from './projects.ts';
-import { ok, type Result, refuse } from './refusals.ts';
+import { ok, type Refusal, type Result, refuse } from './refusals.ts';
 import type { Member } from './roster.ts';
 import { viewLease } from './shard/grant.ts';
 import { addReasons, NO_REASONS, waitingReasons } from './shard/waiting.ts';
@@ -23,6 +23,7 @@ export class Sessions {
   connect(annotatorId: AnnotatorId): Promise<Result<SessionState>> {
     return this.context.roster.use(annotatorId, async (member) => {
       if (member.row.status === 'banned') return refuse('annotator_banned');
+      if (!(await this.projects.recovered())) return this.unavailable();
       this.context.roster.connected(member);
       const nowMs = this.context.clock.nowMs();
       for (const lease of member.leases.values()) {
@@ -30,14 +31,15 @@ export class Sessions {
         const term = this.projects.shard(lease.shardId, lease.projectId).term;
         if (term) lease.silentAtMs = nowMs + term.project.settings.heartbeatMs;
       }
+      let state: Result<SessionState> | undefined;
       try {
         // While nobody was there, what came free passed them by.
         await this.projects.serve(member);
-        return this.sessionOf(member);
-      } catch (error) {
+        state = await this.sessionOf(member);
+        return state;
+      } finally {
         // The caller takes a refusal as "not connected" and will not say goodbye.
-        this.context.roster.disconnected(member, WAITING_GRACE_MS);
-        throw error;
+        if (state?.ok !== true) this.context.roster.disconnected(member, WAITING_GRACE_MS);
       }
     });
   }
@@ -77,8 +79,7 @@ export class Sessions {
 
   /** The whole state or none: a lease that is left out because its shard is being taken over would count as ended. */
   private async sessionOf(member: Member): Promise<Result<SessionState>> {
-    if (!(await this.projects.recovered()))
-      return refuse('unavailable', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
+    if (!(await this.projects.recovered())) return this.unavailable();
     const assignments: AssignmentView[] = [];
     for (const lease of [...member.leases.values()]) {
       const term = this.projects.shard(lease.shardId, lease.projectId).term;
@@ -94,5 +95,9 @@ export class Sessions {
       waiting = addReasons(waiting ?? NO_REASONS, reasons);
     }
     return ok({ assignments, paused: member.paused, ...(waiting === undefined ? {} : { waiting }) });
+  }
+
+  private unavailable(): Refusal {
+    return refuse('unavailable', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
   }
 }

@@ -15,6 +15,7 @@ import {
   spawnPostmaster,
   stopPostmaster,
 } from './postmaster.ts';
+import { type SupervisionEvent, supervise } from './supervisor.ts';
 
 const DATABASE = 'baton';
 const PORT_FILE = 'postgres-port';
@@ -87,7 +88,12 @@ export async function startEmbeddedPostgres(args: {
   const startArgs = { cluster, binaries, account, settings, dataDirectory: args.dataDirectory };
   const left = await adopt(cluster);
   const { pid, port } = left ?? (await start(startArgs));
-  await ensureDatabase(cluster, port);
+  try {
+    await ensureDatabase(cluster, port);
+  } catch (error) {
+    await stopLeftPostgres(args.dataDirectory);
+    throw error;
+  }
 
   const { onEvent } = args;
   const isRunning = (): boolean => livePostmaster(cluster.path) !== undefined;

@@ -66,6 +66,11 @@ export function closeLease(term: Term, lease: Lease): void {
   if (!member) return;
   member.leases.delete(lease.id);
   term.context.roster.letGo(member);
+  if (member.waitingIn.size === 0) return;
+  // Somebody who waits for more has room again.
+  term.write().onCommitted(() => {
+    for (const room of [...member.waitingIn]) room.serveLater(member.row.id);
+  });
 }
 
 /** Sets the task aside by hand: its machine has just shown that it cannot be asked. */

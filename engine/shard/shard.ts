@@ -38,6 +38,7 @@ export class Shard implements TermHost, WaitingRoom {
   private current: Term | undefined;
   private loading: Promise<Term | undefined> | undefined;
   private reload: Timer | undefined;
+  private again: Timer | undefined;
   private commands = 0;
   private stopped = false;
 
@@ -169,8 +170,19 @@ export class Shard implements TermHost, WaitingRoom {
     if (!waiter || !term) return;
     const stillWaits = () => this.waiters.has(annotatorId) && this.isThere(waiter.member);
     if (!stillWaits()) return;
-    const picked = await this.pick(term, waiter.member, waiter.requestId, stillWaits);
-    if (typeof picked === 'object') this.pushLease(term, waiter, picked);
+    try {
+      const picked = await this.pick(term, waiter.member, waiter.requestId, stillWaits);
+      if (typeof picked === 'object') this.pushLease(term, waiter, picked);
+      if (picked === 'busy') this.serveAgain();
+    } catch (error) {
+      // Who waits does not ask again: a read that failed must not be the end of it.
+      this.serveAgain();
+      throw error;
+    }
+  }
+
+  serveLater(annotatorId: AnnotatorId): void {
+    this.inBackground(this.serveWaiter(annotatorId));
   }
 
   termLost(term: Term): void {
@@ -207,6 +219,7 @@ export class Shard implements TermHost, WaitingRoom {
   stop(): void {
     this.stopped = true;
     this.reload?.cancel();
+    this.again?.cancel();
     this.current?.end();
     this.current = undefined;
   }
@@ -227,11 +240,21 @@ export class Shard implements TermHost, WaitingRoom {
       if (this.waiters.size > 0) this.inBackground(this.serveWaiters(term));
       return term;
     } catch (error) {
+      // A term whose imports could not be announced is begun anew, or they and who waits for them would be forgotten.
+      this.forget();
       this.loadSoon();
       if (!(error instanceof StoreError))
         this.context.incident({ kind: 'load_failed', error, shardId: this.shardId });
       throw error;
     }
+  }
+
+  private serveAgain(): void {
+    if (this.again || this.stopped) return;
+    this.again = this.context.clock.setTimer(RELOAD_MS, () => {
+      this.again = undefined;
+      if (this.current) this.inBackground(this.serveWaiters(this.current));
+    });
   }
 
   private loadSoon(): void {

@@ -5,6 +5,8 @@ import { eventPage } from '../../protocol/api/index.ts';
 type FeedEvent = z.output<typeof eventPage>['events'][number];
 
 const WAIT_MS = 5_000;
+/** Which of the two it is depends on which clock runs out first. */
+const LOSSES: ReadonlySet<string> = new Set(['abandoned', 'expired']);
 
 /**
  * Follows a project's event feed through everything that happens to the server, and lets others wait for what happens
@@ -16,7 +18,7 @@ export class EventFollower {
   readonly #slug: string;
   readonly #untilBack: () => Promise<void>;
   readonly #wanted = new Map<string, () => void>();
-  readonly #seen = new Set<string>();
+  readonly #lost = new Set<string>();
   #cursor = '0';
   #isStopped = false;
   #running: Promise<void> | undefined;
@@ -32,11 +34,10 @@ export class EventFollower {
     this.#running = this.#follow();
   }
 
-  /** Settles when the feed says this of the assignment, or has said it. */
-  until(event: string, assignmentId: string): Promise<void> {
-    const key = `${event} ${assignmentId}`;
-    if (this.#seen.has(key)) return Promise.resolve();
-    return new Promise((resolve) => this.#wanted.set(key, resolve));
+  /** Settles when the feed says that the lease ended without an answer, or has said so. */
+  untilLost(assignmentId: string): Promise<void> {
+    if (this.#lost.has(assignmentId)) return Promise.resolve();
+    return new Promise((resolve) => this.#wanted.set(assignmentId, resolve));
   }
 
   /** Reads what is there to the end, and stops. */
@@ -64,11 +65,10 @@ export class EventFollower {
     this.#cursor = page.cursor;
     for (const event of page.events) {
       this.events.push(event);
-      if (event.assignmentId === null) continue;
-      const key = `${event.event} ${event.assignmentId}`;
-      this.#seen.add(key);
-      this.#wanted.get(key)?.();
-      this.#wanted.delete(key);
+      if (event.assignmentId === null || !LOSSES.has(event.event)) continue;
+      this.#lost.add(event.assignmentId);
+      this.#wanted.get(event.assignmentId)?.();
+      this.#wanted.delete(event.assignmentId);
     }
     return page.events.length;
   }

@@ -159,7 +159,7 @@ export class Judge {
     this.#client.saveDraft(assignment.id, answer);
     await this.#client.flushDrafts();
     this.#client.close();
-    await this.#args.feed.until('abandoned', assignment.id);
+    await this.#args.feed.untilLost(assignment.id);
     this.#keptDrafts.set(assignment.taskId, answer);
     this.#client = this.#newClient();
   }
@@ -169,13 +169,9 @@ export class Judge {
       this.#client.on('revoked', ({ assignmentId }) => assignmentId === assignment.id && resolve());
     });
     await ended;
-    try {
-      await this.#client.submit(assignment.id, answer);
+    // Where nothing went wrong the lease is over, and what is sent now is refused and kept as the draft.
+    if ((await this.#submit(assignment, answer)) !== undefined)
       this.wrong.push(`a late answer to ${assignment.taskId} was taken, against the project's policy`);
-    } catch (error) {
-      this.#unlessLeaseEnded(error);
-    }
-    this.#keptDrafts.set(assignment.taskId, answer);
   }
 
   async #skip(assignmentId: string): Promise<void> {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dataDirectoryHolder, openDataDirectory } from '../../app/data-directory.ts';
 import { startEmbeddedPostgres, stopLeftPostgres } from '../../app/postgres/index.ts';
+import { systemErrorCode } from '../../app/start-failure.ts';
 
 const PREFIX = 'baton-test-';
 const STOP_TIMEOUT_MS = 5_000;
@@ -53,9 +54,19 @@ export async function sweepLeftClusters(): Promise<void> {
   for (const name of readdirSync(tmpdir())) {
     if (!name.startsWith(PREFIX)) continue;
     const path = join(tmpdir(), name);
-    // Without a lock it may be one that is being made at this moment, or holds nothing: both are left alone.
-    if (!readdirSync(path).includes('server.lock') || dataDirectoryHolder(path) !== undefined) continue;
+    if (!isLeftBehind(path)) continue;
     await stopLeftPostgres(path, STOP_TIMEOUT_MS);
     rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/** Without a lock it may be one that is being made at this moment, or holds nothing: both are left alone. */
+function isLeftBehind(path: string): boolean {
+  try {
+    return readdirSync(path).includes('server.lock') && dataDirectoryHolder(path) === undefined;
+  } catch (error) {
+    // Another user's, or gone by now.
+    if (['EACCES', 'EPERM', 'ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return false;
+    throw error;
   }
 }
