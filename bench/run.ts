@@ -56,8 +56,9 @@ taken and what they do not say.`,
 
 async function runSuites(suites: readonly Suite[], options: Options): Promise<void> {
   const quick = options.quick ?? false;
-  const cluster = await startBenchCluster();
-  const interrupted = onInterrupt(() => cluster.stop());
+  const starting = startBenchCluster();
+  const interrupted = onInterrupt(async () => (await starting).stop());
+  const cluster = await starting;
   try {
     const machine = describeMachine(cluster.version);
     process.stdout.write(`${Object.values(machine).join(', ')}${quick ? ', quick' : ''}\n`);
@@ -85,7 +86,11 @@ async function runSuites(suites: readonly Suite[], options: Options): Promise<vo
 
 /** Without this, Ctrl-C would leave the Postgres of the bench running. */
 function onInterrupt(cleanUp: () => Promise<void>): { forget(): void } {
-  const end = (): void => void cleanUp().finally(() => process.exit(EXIT.failed));
+  const end = (): void => {
+    // Whatever was being measured loses its database now, and its complaints mean nothing any more.
+    process.on('uncaughtException', () => undefined);
+    void cleanUp().finally(() => process.exit(EXIT.failed));
+  };
   const signals = ['SIGINT', 'SIGTERM'] as const;
   for (const signal of signals) process.once(signal, end);
   return {

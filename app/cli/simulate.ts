@@ -131,8 +131,11 @@ function describe(summary: SimulationSummary): string {
       `${summary.submitted} (${summary.late} late, ${summary.surplus} surplus), ${summary.drafts} drafts`,
     ],
     ['given back', `${summary.skipped} skipped, ${summary.released} released`],
-    ['leases lost', list(summary.lost)],
-    ['reassigned', String(summary.reassigned)],
+    [
+      'leases lost',
+      `${summary.abandoned} abandoned, ${summary.expired} expired; noticed by their holders: ${list(summary.lost)}`,
+    ],
+    ['reassigned', `${summary.reassigned} tasks that others had held before`],
     ['connects', `${summary.connects} by ${summary.annotators} annotators`],
     ['request', latency(requestMs)],
     ['submit', latency(submitMs)],

@@ -61,6 +61,9 @@ export type SimulationSummary = Summary & {
   readonly seconds: number;
   readonly seed: number;
   readonly tasks: Stats['tasks'];
+  /** Leases that ended by time or by silence while the simulation ran, as the server counts them. */
+  readonly expired: number;
+  readonly abandoned: number;
 };
 
 /**
@@ -76,6 +79,7 @@ export async function simulate(args: SimulationArgs): Promise<SimulationSummary>
   const needsMembers = found.settings.access === 'members';
   const names = answerers.map(({ externalId }) => externalId);
   const crew = await signUp(args.api, names, { slug: found.slug, needsMembers });
+  const before = await readStats(args.api, found.slug);
   const tally = new Tally();
   const beganMs = performance.now();
   const clock: SimulationClock = {
@@ -93,15 +97,16 @@ export async function simulate(args: SimulationArgs): Promise<SimulationSummary>
     await Promise.all(people.map((person) => person.stop()));
     await signOff(args.api, crew);
   }
-  const { tasks } = await readStats(args.api, found.slug);
-  const seconds = Math.round((performance.now() - beganMs) / 100) / 10;
+  const after = await readStats(args.api, found.slug);
   return {
     ended,
     project: found.slug,
     annotators: people.length,
-    seconds,
+    seconds: Math.round((performance.now() - beganMs) / 100) / 10,
     seed: args.seed,
-    tasks,
+    tasks: after.tasks,
+    expired: after.ended.expired - before.ended.expired,
+    abandoned: after.ended.abandoned - before.ended.abandoned,
     ...tally.summary(),
   };
 }

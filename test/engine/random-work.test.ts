@@ -10,7 +10,7 @@ afterEach(async () => {
   expect(await world.close()).toEqual([]);
 });
 
-const STEPS = Number(process.env.BATON_STEPS ?? 2_500);
+const STEPS = Number(process.env.BATON_STEPS ?? 1_000);
 const GIVEN = process.env.BATON_SEED;
 const SEEDS = GIVEN === undefined ? [1, Math.floor(Math.random() * 2 ** 31)] : [Number(GIVEN)];
 const LIMITS = { windowRows: 8, windowRowsMax: 16, deepRows: 6, recentMax: 30 };

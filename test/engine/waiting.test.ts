@@ -1,4 +1,6 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { insertTasks } from '../../engine/store/admin/import.ts';
+import { StoreError } from '../../engine/store/store-error.ts';
 import { at, codeOf, Gate, granted, World } from './harness.ts';
 
 let world: World;
@@ -207,6 +209,87 @@ test('a slot that comes free when no assignment id is at hand is still pushed', 
   await holder.release(view);
   gate.open();
   expect((await waiter.assigned()).taskId).toBe(view.taskId);
+});
+
+test('a read that fails while waiters are served is made again, without anybody asking', async () => {
+  const project = await world.project();
+  const node = await world.engine();
+  const person = await node.arrive();
+  await person.wait(project);
+  await world.tasks(project, [{}]);
+  let fails = 1;
+  node.store.intercept = async (method, call) => {
+    if (method === 'readReady' && fails-- > 0) throw new StoreError(new Error('away'));
+    return call();
+  };
+  granted(await node.engine.control.tasksImported(project.id));
+  await world.quiet();
+  expect(person.pushed('assigned')).toEqual([]);
+  await node.clock.advance(1_000);
+  expect(await person.assigned()).toBeDefined();
+});
+
+test('imports that cannot be announced when a shard is loaded are announced soon after', async () => {
+  const project = await world.project();
+  const node = await world.engine();
+  await world.tasks(project, [{}]);
+  let fails = 1;
+  node.store.intercept = async (method, call) => {
+    if (method === 'unannouncedChunks' && fails-- > 0) throw new StoreError(new Error('away'));
+    return call();
+  };
+  const person = await node.arrive();
+  expect(codeOf(await person.tryRequest([project]))).toBe('unavailable');
+  await person.take(project);
+  await world.quiet();
+  expect(await world.count('import_chunks', {})).toBe(0);
+});
+
+test('who waits with no room left is served when one of their leases ends', async () => {
+  const project = await world.project({ heartbeatMs: 20_000 });
+  const other = await world.project();
+  await world.tasks(project, [{}, {}]);
+  const node = await world.engine();
+  const person = await node.arrive({ capacity: 2 });
+  const view = await person.take(project);
+  await person.wait(other);
+  await world.changeAnnotator(person.id, { capacity: 1 });
+  granted(await node.engine.control.annotatorChanged(person.id, 'sup'));
+  await world.tasks(other, [{}]);
+  granted(await node.engine.control.tasksImported(other.id));
+  await world.quiet();
+  expect(person.pushed('assigned')).toEqual([]);
+  await person.submit(view);
+  expect((await person.assigned()).project).toBe(other.slug);
+});
+
+test('of two imports that cross, the one that is committed last is not overlooked', async () => {
+  const project = await world.project({ strategy: 'sequential' });
+  const node = await world.engine();
+  const person = await node.arrive({ capacity: 10 });
+  await person.wait(project);
+  let second: Promise<unknown> = Promise.resolve();
+  let isSecondDone = false;
+  await world.db.transaction(async (tx) => {
+    await insertTasks(tx, project.record, [{ data: 1 }], 'test');
+    second = world.tasks(project, [{}]).then(() => {
+      isSecondDone = true;
+    });
+    // It is either done, and then its task is read before the first one is there, or it waits for its turn.
+    await vi.waitFor(async () => {
+      const waits = await world.count('pg_locks', { locktype: 'advisory', granted: false });
+      expect(isSecondDone || waits > 0).toBe(true);
+    });
+    if (isSecondDone) {
+      granted(await node.engine.control.tasksImported(project.id));
+      await world.quiet();
+    }
+  });
+  await second;
+  granted(await node.engine.control.tasksImported(project.id));
+  await world.quiet();
+  for (let i = 0; i < 2; i++) await person.tryRequest([project]);
+  expect((await person.state()).assignments).toHaveLength(2);
 });
 
 test('one request leads to one assignment, though the annotator waits in several projects', async () => {
