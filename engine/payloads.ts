@@ -10,11 +10,14 @@ interface Cached {
 
 /**
  * Task data for the holders of leases. Data never changes after import, so a copy is as good as the row. What is
- * asked for in one turn of the event loop is read together; the least recently used go first when bytes run out.
+ * asked for in one turn of the event loop is read together. The cache has two generations: what is used
+ * is in the young one, and when that holds half of the bytes it becomes the old one and the old one is dropped whole. Dropping
+ * entries one by one from the front of a large Map steps over every entry dropped before.
  */
 export class Payloads {
-  private readonly cache = new Map<TaskId, Cached>();
-  private bytes = 0;
+  private young = new Map<TaskId, Cached>();
+  private old = new Map<TaskId, Cached>();
+  private youngBytes = 0;
   private wanted = new Map<
     TaskId,
     { resolve: (data: Json) => void; reject: (error: unknown) => void; promise: Promise<Json> }
@@ -31,10 +34,9 @@ export class Payloads {
 
   /** @throws (rejects) when the database is away or the task has no data any more. */
   get(taskId: TaskId): Promise<Json> {
-    const cached = this.cache.get(taskId);
+    const cached = this.young.get(taskId) ?? this.old.get(taskId);
     if (cached) {
-      this.cache.delete(taskId);
-      this.cache.set(taskId, cached);
+      this.admit(taskId, cached);
       return Promise.resolve(cached.data);
     }
     const wanted = this.wanted.get(taskId);
@@ -71,15 +73,17 @@ export class Payloads {
 
   private keep(taskId: TaskId, data: Json): void {
     const bytes = 2 * JSON.stringify(data).length + 64;
-    if (bytes > this.bytesMax / 16) return;
-    // Two reads of one task may cross.
-    this.bytes += bytes - (this.cache.get(taskId)?.bytes ?? 0);
-    this.cache.set(taskId, { data, bytes });
-    for (const [oldest, cached] of this.cache) {
-      if (this.bytes <= this.bytesMax) break;
-      this.cache.delete(oldest);
-      this.bytes -= cached.bytes;
-    }
+    if (bytes <= this.bytesMax / 16) this.admit(taskId, { data, bytes });
+  }
+
+  private admit(taskId: TaskId, cached: Cached): void {
+    if (this.young.has(taskId)) return;
+    this.young.set(taskId, cached);
+    this.youngBytes += cached.bytes;
+    if (this.youngBytes <= this.bytesMax / 2) return;
+    this.old = this.young;
+    this.young = new Map();
+    this.youngBytes = 0;
   }
 }
 

@@ -42,7 +42,7 @@ test('while its node is alive nobody takes a shard; afterwards its old owner com
   const person = await node.arrive();
   const view = await person.take(project);
   const second = await world.engine();
-  const other = await second.arrive();
+  const other = second.person(await world.annotator());
   expect(codeOf(await other.tryRequest([project]))).toBe('unavailable');
   // The first one is alive, and its node row says otherwise.
   await world.age(node);
