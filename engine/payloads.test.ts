@@ -65,9 +65,10 @@ test('two reads of one task that cross count its bytes once', async () => {
     await Promise.all([first, second]);
   }
   state.hold = false;
-  for (let n = 2; n <= 16; n++) await payloads.get(task(n));
+  for (let n = 2; n <= 15; n++) await payloads.get(task(n));
   reads.length = 0;
-  for (let n = 1; n <= 16; n++) await payloads.get(task(n));
+  // The first and the last: more would be used, and so moved to the young generation, than it has room for.
+  for (const n of [1, 2, 10, 11, 12, 13, 14, 15]) await payloads.get(task(n));
   expect(reads).toEqual([]);
 });
 
