@@ -101,7 +101,7 @@ async function run(options: SimulateOptions): Promise<void> {
       strict: options.strict === true,
       signal: stop.signal,
       onProgress: ({ done, total }) => {
-        progress ??= startProgress({ label: 'simulate', total, unit: 'tasks' });
+        progress ??= startProgress({ label: 'simulate', total, unit: 'answers' });
         progress.update(done);
       },
     });

@@ -17,7 +17,12 @@ const MS_PER_MINUTE = 60_000;
 const project = z.object({
   slug: z.string(),
   status: z.string(),
-  settings: z.object({ reconnectGraceMs: z.number(), access: z.string(), resultSchema: z.unknown() }),
+  settings: z.object({
+    overlap: z.number(),
+    reconnectGraceMs: z.number(),
+    access: z.string(),
+    resultSchema: z.unknown(),
+  }),
 });
 type Project = z.output<typeof project>;
 type Stats = z.output<typeof projectStats>;
@@ -43,7 +48,7 @@ export interface SimulationArgs {
 }
 
 export interface SimulationProgress {
-  /** Tasks complete or beyond work (cancelled, held), and all of them. */
+  /** Answers that count, and how many the tasks need if each has the project's overlap. */
   readonly done: number;
   readonly total: number;
   readonly working: number;
@@ -92,7 +97,7 @@ export async function simulate(args: SimulationArgs): Promise<SimulationSummary>
   for (const person of people) person.start();
   let ended: SimulationEnd;
   try {
-    ended = await watch({ args, slug: found.slug, people, clock, tally });
+    ended = await watch({ args, found, people, clock, tally });
   } finally {
     await Promise.all(people.map((person) => person.stop()));
     await signOff(args.api, crew);
@@ -140,12 +145,12 @@ function makePerson(made: {
 
 async function watch(watched: {
   args: SimulationArgs;
-  slug: string;
+  found: Project;
   people: readonly SimulatedAnnotator[];
   clock: SimulationClock;
   tally: Tally;
 }): Promise<SimulationEnd> {
-  const { args, slug, people, clock, tally } = watched;
+  const { args, found, people, clock, tally } = watched;
   const endMs =
     args.minutesMax === undefined
       ? Number.POSITIVE_INFINITY
@@ -153,11 +158,13 @@ async function watch(watched: {
   let lastActiveMs = 0;
   let submitted = -1;
   while (!args.signal.aborted) {
-    const stats = await statsOrNothing(args.api, slug, tally);
+    const stats = await statsOrNothing(args.api, found.slug, tally);
     if (stats !== undefined) {
-      const { total, waiting, held, complete, cancelled } = stats.tasks;
+      const { total, waiting, cancelled } = stats.tasks;
       const working = people.filter(({ at }) => at === 'working').length;
-      args.onProgress({ done: complete + cancelled + held, total, working, people: people.length, tally });
+      const needed = found.settings.overlap * (total - cancelled);
+      const done = Math.min(stats.answers.submitted, needed);
+      args.onProgress({ done, total: needed, working, people: people.length, tally });
       if (waiting === 0) return 'complete';
       if (stats.live.leased > 0 || stats.answers.submitted !== submitted) lastActiveMs = clock.nowMs();
       else if (people.every((person) => person.hasNothingSince(lastActiveMs))) return 'nothing_left';

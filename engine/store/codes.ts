@@ -57,6 +57,16 @@ export type TransitionName = keyof typeof TRANSITION_CODES;
 
 /** The name of a stored code. @throws RangeError for a code of a later release: the reader must not guess. */
 export function nameOf<Codes extends Record<string, number>>(codes: Codes, code: number): keyof Codes {
+  const name = knownNameOf(codes, code);
+  if (name === undefined) throw new RangeError(`unknown code ${code}`);
+  return name;
+}
+
+/** The name of a stored code, or undefined for a code of a later release. */
+export function knownNameOf<Codes extends Record<string, number>>(
+  codes: Codes,
+  code: number,
+): keyof Codes | undefined {
   for (const name of Object.keys(codes)) if (codes[name] === code) return name;
-  throw new RangeError(`unknown code ${code}`);
+  return undefined;
 }

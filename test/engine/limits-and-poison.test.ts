@@ -22,6 +22,7 @@ test.each([
   ['with answers that have no slot', { filled: 1 }],
   ['with a negative count', { attempts: -1 }],
   ['with a hold condition while it waits', { hold_condition: 1 }],
+  ['with a hold condition of a later release', { hold_condition: 9 }],
   ['with requirements that are no list of conditions', { requirements: JSON.stringify([{ all: 5 }]) }],
 ])('a task %s is quarantined, and the shard goes on', async (_what, columns) => {
   const project = await world.project({ overlap: 2, strategy: 'sequential' });
@@ -48,7 +49,7 @@ test('a task of a later version that is leased when the shard is loaded is quara
   const view = await person.take(project);
   const other = await node.arrive();
   await node.crash();
-  await spoil(poison, { machine_version: 99 });
+  await spoil(poison, { machine_version: 99, state: 42 });
   const second = await world.engine();
   await world.quiet();
   expect(second.incidentsOf('task_quarantined')).toHaveLength(1);

@@ -136,6 +136,7 @@ test('a place of capacity that an answer gives back is used in the same commit, 
   await (await node.arrive()).take(two);
   const person = await node.arrive();
   const view = await person.take(one);
+  await world.quiet();
   node.commits.length = 0;
   const answer = granted(await person.trySubmit(view, { next: true, projects: [two] }));
   expect(answer.next).toMatchObject({ assignment: { project: two.slug } });
@@ -151,4 +152,14 @@ test('an answer whose next task lies in a project that was not loaded yet gets i
   const person = await node.arrive();
   const answer = granted(await person.trySubmit(await person.take(one), { next: true, projects: [two] }));
   expect(answer.next).toMatchObject({ assignment: { project: two.slug } });
+});
+
+test('who holds a task gets no second place on it, with room for more leases (I1)', async () => {
+  const project = await world.project({ overlap: 3 });
+  await world.tasks(project, [{}]);
+  const node = await world.engine();
+  const person = await node.arrive({ capacity: 3 });
+  await person.take(project);
+  expect(await person.wait(project)).toMatchObject({ leased: 0 });
+  expect(node.incidents).toEqual([]);
 });

@@ -1,3 +1,4 @@
+import { MACHINE_VERSION } from '../../../machines/index.ts';
 import type { AnnotatorId, AssignmentId, AssignmentRef, ProjectId, ShardId, TaskId } from '../../ids.ts';
 import type { QueueKey } from '../../queue/key.ts';
 import { DEFAULT_SETTINGS, type Json, type ProjectSettings, type Requirement } from '../../settings.ts';
@@ -5,6 +6,7 @@ import {
   ANNOTATOR_STATUS_CODES,
   ASSIGNMENT_STATE_CODES,
   HOLD_CONDITION_CODES,
+  knownNameOf,
   nameOf,
   PROJECT_STATUS_CODES,
   TASK_STATE_CODES,
@@ -53,12 +55,17 @@ const TASK_COLUMNS = {
   requirements: 't.requirements',
 } as const;
 
+/** A code that this release does not know comes out as a later version: that one task is quarantined, not the shard. */
 function toTask(row: TaskColumns): TaskRow {
   const { holdCondition, state, ...rest } = row;
+  const stateName = knownNameOf(TASK_STATE_CODES, state);
+  const condition = holdCondition === null ? null : knownNameOf(HOLD_CONDITION_CODES, holdCondition);
+  const isKnown = stateName !== undefined && condition !== undefined;
   return {
     ...rest,
-    state: nameOf(TASK_STATE_CODES, state),
-    condition: holdCondition === null ? null : nameOf(HOLD_CONDITION_CODES, holdCondition),
+    state: stateName ?? 'waiting',
+    condition: condition ?? null,
+    machineVersion: isKnown ? rest.machineVersion : Math.max(rest.machineVersion, MACHINE_VERSION + 1),
   };
 }
 
