@@ -25,10 +25,11 @@ export async function commitBatches(
         .options({ name: 'baton_fence' });
       fenced = batches.filter((batch) => !isHeld(batch, incarnation, fence.rows)).map((b) => b.shardId);
       if (fenced.length > 0) throw new Fenced();
-      passed();
       if (batches.some((b) => b.assignmentReleases.length > 0)) {
         await tx.raw(RELEASE_SQL, releaseParameters(batches)).options({ name: 'baton_release' });
       }
+      // Only now: the next commit may take places of capacity, in another shard, that this one has just released.
+      passed();
       await tx.raw(ROWS_SQL, rowsParameters(batches)).options({ name: 'baton_rows' });
       sent.commit = true;
     });
