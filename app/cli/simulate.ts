@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { connectRemote, type RemoteOptions, withRemoteOptions } from '../remote/connect.ts';
 import { type Progress, startProgress } from '../remote/progress.ts';
-import { HABITS, type Habits } from '../simulate/person.ts';
+import { HABITS, STEADY_HABITS } from '../simulate/person.ts';
 import { readRecording } from '../simulate/replay.ts';
 import { type SimulationEnd, type SimulationSummary, simulate } from '../simulate/run.ts';
 import { UsageError } from '../usage-error.ts';
@@ -22,8 +22,6 @@ interface SimulateOptions extends RemoteOptions {
   readonly steady?: boolean;
   readonly json?: boolean;
 }
-
-const STEADY: Habits = { skip: 0, release: 0, dropShort: 0, dropLong: 0, walkAway: 0, draft: HABITS.draft };
 
 export function register(program: Command): void {
   withRemoteOptions(program.command('simulate'))
@@ -96,7 +94,7 @@ async function run(options: SimulateOptions): Promise<void> {
       arrivalsPerHour: options.arrivals,
       seed: options.seed,
       minutesMax: options.minutes,
-      habits: options.steady === true ? STEADY : HABITS,
+      habits: options.steady === true ? STEADY_HABITS : HABITS,
       recording,
       strict: options.strict === true,
       signal: stop.signal,

@@ -66,6 +66,8 @@ export class SimulatedAnnotator {
   #waiting: Waiting | undefined;
   #foundNothingAtMs = Number.NEGATIVE_INFINITY;
   #isStopped = false;
+  /** The request, submit or return that was sent last; settled when it is answered. */
+  #underWay: Promise<void> = Promise.resolve();
 
   constructor(args: AnnotatorArgs) {
     this.#args = args;
@@ -85,8 +87,10 @@ export class SimulatedAnnotator {
     this.#client = undefined;
     const patience = setTimeout(() => client.close(), RELEASE_PATIENCE_MS);
     try {
-      if (this.#held !== undefined && !this.#held.isSettling) {
-        await client.release(this.#held.assignment.id);
+      // The answer that is on its way may bring the next task, which has to go back too.
+      await this.#underWay;
+      for (const { id } of client.assignments) {
+        await client.release(id);
         this.#args.tally.released += 1;
       }
     } catch (error) {
@@ -127,17 +131,17 @@ export class SimulatedAnnotator {
         this.#disconnect();
         break;
       case 'seek':
-        void this.#seek();
+        this.#underWay = this.#seek();
         break;
       case 'draft':
         this.#draft();
         break;
       case 'submit':
-        void this.#submit(command.next);
+        this.#underWay = this.#submit(command.next);
         break;
       case 'skip':
       case 'release':
-        void this.#giveBack(command.does);
+        this.#underWay = this.#giveBack(command.does);
         break;
       case 'wake':
         this.#wake(command.in === 'human' ? command.afterMs / this.#args.clock.speed : command.afterMs);
@@ -160,6 +164,12 @@ export class SimulatedAnnotator {
       'revoked',
       ({ assignmentId, reason }) => this.#isPresent(client) && this.#lost(assignmentId, reason),
     );
+    client.on('state', ({ assignments, waiting }) => {
+      if (!this.#isPresent(client) || this.#waiting === undefined || waiting !== undefined) return;
+      // A server that was started again has forgotten who waits.
+      this.#waiting = undefined;
+      if (assignments.length === 0) this.#underWay = this.#seek();
+    });
     client.on('connection', ({ status, error }) => {
       if (status !== 'closed' || !this.#isPresent(client) || error === undefined) return;
       this.#count(error);
@@ -179,7 +189,7 @@ export class SimulatedAnnotator {
     if (!this.#isPresent(client)) return;
     const isStillOurs = client.assignments.some(({ id }) => id === this.#held?.assignment.id);
     if (this.#held !== undefined && !isStillOurs) this.#lost(this.#held.assignment.id, 'away');
-    else if (this.#held === undefined) void this.#seek();
+    else if (this.#held === undefined) this.#underWay = this.#seek();
   }
 
   #disconnect(): void {

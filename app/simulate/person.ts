@@ -63,6 +63,16 @@ export const HABITS: Habits = {
   draft: 0.3,
 };
 
+/** Nobody skips, gives back, walks away or loses the connection. */
+export const STEADY_HABITS: Habits = {
+  skip: 0,
+  release: 0,
+  dropShort: 0,
+  dropLong: 0,
+  walkAway: 0,
+  draft: HABITS.draft,
+};
+
 export interface Surroundings {
   /** Human milliseconds since the simulation began. */
   readonly nowMs: number;

@@ -7,12 +7,10 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 export class CuttableProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  /** Where connections go now; the server may come back elsewhere. */
-  targetPort: number;
-  cuts = 0;
+  readonly #targetPort: number;
 
   private constructor(targetPort: number) {
-    this.targetPort = targetPort;
+    this.#targetPort = targetPort;
     this.#server = createServer((inner) => this.#join(inner));
   }
 
@@ -29,7 +27,6 @@ export class CuttableProxy {
   }
 
   cut(): void {
-    this.cuts += 1;
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
@@ -39,7 +36,7 @@ export class CuttableProxy {
   }
 
   #join(inner: Socket): void {
-    const outer = connect(this.targetPort, '127.0.0.1');
+    const outer = connect(this.#targetPort, '127.0.0.1');
     for (const [socket, other] of [
       [inner, outer],
       [outer, inner],

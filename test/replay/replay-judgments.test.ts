@@ -16,14 +16,13 @@ import { CuttableProxy } from './cuttable-proxy.ts';
 import { violations } from './database-checks.ts';
 import { EventFollower } from './event-follower.ts';
 import { Judge, type Mishap } from './judge.ts';
-import { ServerProcess } from './server-process.ts';
+import { KillableServer } from './killable-server.ts';
 
 /**
  * The whole of Baton on real input: 1,000 real judgments of 50 tasks by 28 people, 20 for each task, replayed over real
  * sockets while nearly everything goes wrong that can. What is exported must be the source's judgments, exactly.
  */
 const SAMPLE = new URL('../../samples/video-person/', import.meta.url);
-const ADMIN_TOKEN = 'an-admin-token-for-the-replay';
 const TIMEOUT_MS = 90_000;
 const SLUG = 'replayed';
 
@@ -60,15 +59,15 @@ const sample = z
 const tasks = readFileSync(new URL('tasks.jsonl', SAMPLE), 'utf8');
 
 let directory: string;
-let server: ServerProcess;
+let server: KillableServer;
 let proxy: CuttableProxy;
 let api: RemoteApi;
 
 beforeAll(async () => {
   directory = temporaryDirectory();
-  server = await ServerProcess.start({ dataDirectory: directory, adminToken: ADMIN_TOKEN });
-  proxy = await CuttableProxy.start(server.port);
-  api = remoteApi({ url: server.url, token: ADMIN_TOKEN });
+  server = await KillableServer.start(directory);
+  proxy = await CuttableProxy.start(Number(new URL(server.url).port));
+  api = remoteApi({ url: server.url, token: server.adminToken });
 });
 
 afterAll(async () => {
@@ -88,7 +87,7 @@ test(
     expect(imported).toMatchObject({ created: 50, duplicates: 0, rejectedCount: 0 });
     expect(await importTasks()).toMatchObject({ created: 0, duplicates: 50, rejectedCount: 0 });
 
-    const feed = new EventFollower(api, SLUG, () => server.untilReady());
+    const feed = new EventFollower(api, SLUG, () => server.untilUp());
     feed.start();
     const disasters = new Disasters();
     const judges = await makeJudges(feed, () => disasters.submitted());
@@ -149,15 +148,13 @@ class Disasters {
         break;
       case 330:
         this.#next(async () => {
-          await server.kill();
-          await server.start();
+          await server.killAndRestart({ withPostgres: false });
           this.done.push('kill');
         });
         break;
       case 660:
         this.#next(async () => {
-          await server.killWithPostgres();
-          await server.start();
+          await server.killAndRestart({ withPostgres: true });
           this.done.push('kill with Postgres');
         });
     }
@@ -179,7 +176,7 @@ async function workToTheEnd(judges: readonly Judge[], disasters: Disasters): Pro
   const gaveUp = new Promise<never>((_, reject) => {
     tooLong.addEventListener('abort', () => {
       const left = judges.filter((judge) => judge.left > 0).map((judge) => judge.describe());
-      reject(new Error(`${left.join('\n')}\nThe server says:\n${server.output}`));
+      reject(new Error(`${left.join('\n')}\nThe server says:\n${server.log()}`));
     });
   });
   try {
