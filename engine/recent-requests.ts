@@ -1,34 +1,23 @@
-import type { BatchResult } from './commit/write-set.ts';
-import type { AnnotatorId, AssignmentId } from './ids.ts';
-
-interface Granted {
-  readonly id: AssignmentId;
-  readonly saved: Promise<BatchResult>;
-}
+import type { AnnotatorId } from './ids.ts';
+import { Recent } from './recent.ts';
+import type { Lease } from './shard/lease.ts';
 
 /**
  * Which lease a request led to, for as long as memory of it lasts: a repeated request id gets the first answer.
  * Open leases carry their request id on disk too, so this only matters for leases that have ended since.
  */
 export class RecentRequests {
-  private readonly granted = new Map<string, Granted>();
-  private readonly entriesMax: number;
+  private readonly granted: Recent<string, Lease>;
 
   constructor(entriesMax: number) {
-    this.entriesMax = entriesMax;
+    this.granted = new Recent(entriesMax);
   }
 
-  remember(annotatorId: AnnotatorId, requestId: string, granted: Granted): void {
-    const key = `${annotatorId}:${requestId}`;
-    this.granted.delete(key);
-    this.granted.set(key, granted);
-    for (const oldest of this.granted.keys()) {
-      if (this.granted.size <= this.entriesMax) break;
-      this.granted.delete(oldest);
-    }
+  remember(annotatorId: AnnotatorId, requestId: string, lease: Lease): void {
+    this.granted.set(`${annotatorId}:${requestId}`, lease);
   }
 
-  find(annotatorId: AnnotatorId, requestId: string): Granted | undefined {
+  find(annotatorId: AnnotatorId, requestId: string): Lease | undefined {
     return this.granted.get(`${annotatorId}:${requestId}`);
   }
 }

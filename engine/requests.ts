@@ -71,9 +71,19 @@ export class Requests {
       return shard.use((term) => this.answerLease(shard, term, lease));
     }
     const granted = this.context.requests.find(member.row.id, requestId);
-    // A grant whose commit was lost never happened.
-    if (!granted || (await granted.saved) === 'lost') return undefined;
-    return refuse('lease_ended', 'The lease this request led to has ended: ask with a new request id.');
+    if (!granted) return undefined;
+    const isSaved = (await granted.saved) === 'committed';
+    if (isSaved && !granted.open) return leaseEnded();
+    // Not ended, and not held: its shard has lost its memory. Whether the lease is there, or its commit, which was
+    // given up, was done after all, is known when the shard is loaded.
+    const shard = this.projects.shard(granted.shardId, granted.projectId);
+    const found = await shard.use<RequestAnswer | undefined>(async (term) => {
+      const lease = term.leases.get(granted.id);
+      return lease ? this.answerLease(shard, term, lease) : ok(undefined);
+    });
+    if (!found.ok) return found;
+    if (found.value) return ok(found.value);
+    return isSaved ? leaseEnded() : undefined;
   }
 
   private refusalFor(member: Member): Refusal | undefined {
@@ -150,4 +160,8 @@ export class Requests {
     const assignment = await viewLease(term, lease);
     return (await lease.saved) === 'committed' ? ok({ assignment }) : shard.unavailable();
   }
+}
+
+function leaseEnded(): Refusal {
+  return refuse('lease_ended', 'The lease this request led to has ended: ask with a new request id.');
 }

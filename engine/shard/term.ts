@@ -7,6 +7,7 @@ import type { Receipt } from '../door.ts';
 import type { AnnotatorId, AssignmentId, ProjectId, ShardId, TaskId } from '../ids.ts';
 import { Deadlines } from '../queue/deadlines.ts';
 import { ReadyQueue } from '../queue/ready-queue.ts';
+import { Recent } from '../recent.ts';
 import { compileResultSchema, type ResultSchema } from '../result-schema.ts';
 import type { ProjectRow, ShardBatch, ShardCounters, TaskRow } from '../store/store.ts';
 import type { Lease } from './lease.ts';
@@ -42,7 +43,7 @@ export interface TermHost {
 export class Term implements CommitSource {
   readonly tasks = new Map<TaskId, TaskEntry>();
   readonly leases = new Map<AssignmentId, Lease>();
-  readonly ended = new Map<AssignmentId, Ended>();
+  readonly ended: Recent<AssignmentId, Ended>;
   /** Import chunks counted in this term: a read that began before their commit may show them once more. */
   readonly announced = new Set<number>();
   readonly deadlines = new Deadlines<Lease>();
@@ -78,6 +79,7 @@ export class Term implements CommitSource {
     this.project = args.project;
     this.counters = args.counters;
     this.writes = new WriteSet(args.lastSeq);
+    this.ended = new Recent(args.context.limits.recentMax);
     this.queue = new ReadyQueue({
       store: args.context.store,
       limits: args.context.limits,
@@ -119,10 +121,6 @@ export class Term implements CommitSource {
 
   remember(id: AssignmentId, ended: Ended): void {
     this.ended.set(id, ended);
-    for (const oldest of this.ended.keys()) {
-      if (this.ended.size <= this.context.limits.recentMax) break;
-      this.ended.delete(oldest);
-    }
   }
 
   settingsChanged(project: ProjectRow): void {

@@ -176,8 +176,42 @@ test('a lost grant is not held against the annotator: the same request id leads 
   expect(await world.count('assignments', {})).toBe(1);
 });
 
+test('a repeated request id finds its lease while the shard that granted it is read anew (I4)', async () => {
+  const project = await world.project();
+  await world.tasks(project, FIVE);
+  const node = await world.engine();
+  const person = await node.arrive({ capacity: 2 });
+  const view = await person.take(project, 'r');
+  node.store.intercept = async (method, call) => {
+    if (method === 'commit' || method === 'readBack') throw new StoreError(new Error('away'));
+    return call();
+  };
+  expect(codeOf(await person.tryRequest([project], 'another'))).toBe('unavailable');
+  node.store.intercept = (_method, call) => call();
+  expect((await person.take(project, 'r')).ref).toEqual(view.ref);
+  expect(await world.count('assignments', {})).toBe(1);
+});
+
+test('a grant that was given up and was done after all is the one its request id leads to (I4)', async () => {
+  const project = await world.project();
+  await world.tasks(project, FIVE);
+  const node = await world.engine();
+  const person = await node.arrive({ capacity: 2 });
+  node.store.intercept = async (method, call) => {
+    if (method === 'commit') await call();
+    if (method === 'commit' || method === 'readBack') throw new StoreError(new Error('away'));
+    return call();
+  };
+  expect(codeOf(await person.tryRequest([project], 'r'))).toBe('unavailable');
+  node.store.intercept = (_method, call) => call();
+  const view = await person.take(project, 'r');
+  expect((await person.state()).assignments.map((lease) => lease.ref)).toEqual([view.ref]);
+  expect(await world.count('assignments', {})).toBe(1);
+});
+
 test('connections cut in the middle cost a retry and nothing else, again and again', async () => {
-  const project = await world.project({ overlap: 2 });
+  // Time goes by with every try, and however many there are, nobody may run out of it.
+  const project = await world.project({ overlap: 2, heartbeatMs: 3_600_000, maxDurationMs: 3_600_000 });
   await world.tasks(
     project,
     Array.from({ length: 60 }, () => ({})),
