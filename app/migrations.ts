@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import * as foundation from '../migrations/20261123000000_foundation.ts';
+import * as commitFence from '../migrations/20261124000000_commit_fence.ts';
 
 /**
  * Every migration by the name that is kept in the database. Names never change. A list instead of a directory
@@ -7,4 +8,5 @@ import * as foundation from '../migrations/20261123000000_foundation.ts';
  */
 export const MIGRATIONS: Readonly<Record<string, Knex.Migration>> = {
   '20261123000000_foundation.ts': foundation,
+  '20261124000000_commit_fence.ts': commitFence,
 };

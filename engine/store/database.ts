@@ -15,25 +15,29 @@ const SILENT = { warn: ignore, error: ignore, deprecate: ignore, debug: ignore }
  *
  * @param poolMax connections at most. The commit loop has a pool of its own (see commit-store), so a flood of
  *   admin queries cannot hold up a lease.
+ * @param pipeline sends a query without waiting for the answer to the one before it on the same connection.
  */
 export function openDatabase(args: {
   url: string;
   poolMax: number;
   applicationName: string;
   onConnect?: string;
+  pipeline?: boolean;
 }): Database {
+  const connection: Knex.PgConnectionConfig & { pipeline: boolean } = {
+    connectionString: args.url,
+    application_name: args.applicationName,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    pipeline: args.pipeline ?? false,
+    types: { getTypeParser },
+  };
   return knex({
     client: 'pg',
     // Knex would put the bindings, which are people's data, into the messages of errors.
     compileSqlOnError: false,
     log: SILENT,
-    connection: {
-      connectionString: args.url,
-      application_name: args.applicationName,
-      connectionTimeoutMillis: 5_000,
-      keepAlive: true,
-      types: { getTypeParser },
-    },
+    connection,
     pool: {
       min: 0,
       max: args.poolMax,

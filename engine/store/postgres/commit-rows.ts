@@ -1,4 +1,5 @@
 import { MACHINE_VERSION } from '../../../machines/index.ts';
+import type { Incarnation } from '../../ids.ts';
 import {
   ASSIGNMENT_STATE_CODES,
   HOLD_CONDITION_CODES,
@@ -24,7 +25,8 @@ function arrayLiteral(cells: readonly Cell[]): string {
 function element(cell: Cell): string {
   if (cell === null) return 'null';
   if (typeof cell !== 'string') return String(cell);
-  return `"${cell.replaceAll(/["\\]/g, '\\$&')}"`;
+  const needsEscape = cell.includes('"') || cell.includes('\\');
+  return needsEscape ? `"${cell.replaceAll(/["\\]/g, '\\$&')}"` : `"${cell}"`;
 }
 
 function gather<Row>(
@@ -35,8 +37,13 @@ function gather<Row>(
 }
 
 /** The parameters of FENCE_SQL. */
-export function fenceParameters(batches: readonly ShardBatch[]): string[] {
-  return columns(batches, [(b) => b.shardId]);
+export function fenceParameters(incarnation: Incarnation, batches: readonly ShardBatch[]): string[] {
+  const [shardIds = '', epochs = '', lastSeqs = ''] = columns(batches, [
+    (b) => b.shardId,
+    (b) => b.epoch,
+    (b) => b.fromSeq,
+  ]);
+  return [shardIds, String(incarnation), epochs, lastSeqs];
 }
 
 /** The parameters of RELEASE_SQL. */

@@ -1,11 +1,14 @@
 import type { Incarnation, ShardId } from '../../ids.ts';
-import type { Database } from '../database.ts';
+import type { Database, Transaction } from '../database.ts';
 import type { CommitOutcome, ShardBatch } from '../store.ts';
 import { fenceParameters, releaseParameters, rowsParameters } from './commit-rows.ts';
-import { FENCE_SQL, RELEASE_SQL, ROWS_SQL } from './commit-sql.ts';
+import { FENCE_SQL, FENCED, RELEASE_SQL, ROWS_SQL } from './commit-sql.ts';
 
 /**
  * Writes the batches in one transaction, all or nothing.
+ *
+ * The connection pipelines: the statements are sent together and executed one after the other. While the fence waits for the
+ * commit before this one, releases and rows already lie at the server, which then goes on without asking back.
  *
  * An error before COMMIT was sent means that nothing was written. After that, an error the server itself reports
  * (it has a SQLSTATE of a rollback) also means nothing; a lost connection means that nobody knows.
@@ -17,49 +20,54 @@ export async function commitBatches(
   passed: () => void,
 ): Promise<CommitOutcome> {
   const sent = { commit: false };
-  let fenced: ShardId[] = [];
   try {
     await db.transaction(async (tx) => {
-      const fence = await tx
-        .raw<{ rows: ShardFence[] }>(FENCE_SQL, fenceParameters(batches))
-        .options({ name: 'baton_fence' });
-      fenced = batches.filter((batch) => !isHeld(batch, incarnation, fence.rows)).map((b) => b.shardId);
-      if (fenced.length > 0) throw new Fenced();
-      if (batches.some((b) => b.assignmentReleases.length > 0)) {
-        await tx.raw(RELEASE_SQL, releaseParameters(batches)).options({ name: 'baton_release' });
-      }
-      // Only now: the next commit may take places of capacity, in another shard, that this one has just released.
-      passed();
-      await tx.raw(ROWS_SQL, rowsParameters(batches)).options({ name: 'baton_rows' });
+      await write(tx, incarnation, batches, passed);
       sent.commit = true;
     });
     return { kind: 'committed' };
   } catch (error) {
-    if (error instanceof Fenced) return { kind: 'fenced', shardIds: fenced };
+    const { code, detail } = pgError(error);
+    // I6 and I7: not ours, not under the epoch we know, or our numbers do not follow the last one.
+    if (code === FENCED) return { kind: 'fenced', shardIds: shardIds(detail, batches) };
     const cause = error instanceof Error ? error : new Error(String(error));
-    return sent.commit && !isRollback(error)
+    return sent.commit && !isRollback(code)
       ? { kind: 'unknown', error: cause }
       : { kind: 'failed', error: cause };
   }
 }
 
-interface ShardFence {
-  readonly id: ShardId;
-  readonly owner: Incarnation | null;
-  readonly epoch: number;
-  readonly lastSeq: number;
+/** @throws the error of the first statement that failed: the others behind it only say that the transaction is over. */
+async function write(
+  tx: Transaction,
+  incarnation: Incarnation,
+  batches: readonly ShardBatch[],
+  passed: () => void,
+): Promise<void> {
+  const fence = tx.raw(FENCE_SQL, fenceParameters(incarnation, batches)).options({ name: 'baton_fence' });
+  const release = batches.some((b) => b.assignmentReleases.length > 0)
+    ? tx.raw(RELEASE_SQL, releaseParameters(batches)).options({ name: 'baton_release' })
+    : undefined;
+  // Only when it is done: the next commit may take places of capacity, in another shard, that this one releases.
+  const released = Promise.all([fence, release]).then(passed);
+  const rows = tx.raw(ROWS_SQL, rowsParameters(batches)).options({ name: 'baton_rows' });
+  await Promise.all([released, rows]);
 }
 
-/** I6 and I7: ours, under the epoch we know, and our numbers follow the last one. */
-function isHeld(batch: ShardBatch, incarnation: Incarnation, rows: readonly ShardFence[]): boolean {
-  const row = rows.find((candidate) => candidate.id === batch.shardId);
-  return row?.owner === incarnation && row.epoch === batch.epoch && row.lastSeq === batch.fromSeq;
+function shardIds(detail: string, batches: readonly ShardBatch[]): ShardId[] {
+  const lost = new Set(detail.split(','));
+  return batches.map((batch) => batch.shardId).filter((id) => lost.has(String(id)));
 }
 
-class Fenced extends Error {}
+function pgError(error: unknown): { code: string; detail: string } {
+  if (typeof error !== 'object' || error === null) return { code: '', detail: '' };
+  return {
+    code: 'code' in error ? String(error.code) : '',
+    detail: 'detail' in error ? String(error.detail) : '',
+  };
+}
 
 /** Classes 22, 23, 25, 40, 53: the server refused and rolled back. 57 and 08 are shutdowns and lost connections. */
-function isRollback(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return false;
-  return /^(22|23|25|40|53)/.test(String(error.code));
+function isRollback(code: string): boolean {
+  return /^(22|23|25|40|53)/.test(code);
 }

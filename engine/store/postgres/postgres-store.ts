@@ -23,6 +23,7 @@ export function openPostgresStore(url: string): PostgresStore {
     poolMax: COMMIT_CONNECTIONS,
     applicationName: 'baton commits',
     onConnect: COMMIT_SESSION,
+    pipeline: true,
   });
   return {
     ...readMethods(reads),
