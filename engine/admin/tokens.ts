@@ -6,7 +6,6 @@ import {
   insertToken,
   listTokens,
   readTokenByHash,
-  readValidToken,
   restoreToken,
   revokeToken,
   revokeTokensNamed,
@@ -15,6 +14,7 @@ import {
 } from '../store/admin/tokens.ts';
 import { noAnnotator } from './annotators.ts';
 import { type Actor, type AdminContext, type Page, read, write } from './context.ts';
+import { TokenLookup, type ValidToken } from './token-lookup.ts';
 import { hashToken, makeToken, prefixOf } from './token-secret.ts';
 
 /** The name of the token that the configuration fixes. There is one at a time. */
@@ -43,7 +43,7 @@ export interface TokensAdmin {
   list(owner: AnnotatorId | null, page: Page): Promise<Result<TokenRecord[]>>;
   revoke(args: { owner: AnnotatorId | null; id: number; actor: Actor }): Promise<Result<{ revoked: true }>>;
   /** The token if it is valid now. Compares hashes only. */
-  find(token: string): Promise<{ record: TokenRecord; hash: Buffer } | undefined>;
+  find(token: string): Promise<ValidToken | undefined>;
   /** Calls back after each revocation by this process. */
   onRevoked(listener: () => void): () => void;
   /**
@@ -56,6 +56,7 @@ export interface TokensAdmin {
 
 export function createTokensAdmin(context: AdminContext): TokensAdmin {
   const listeners = new Set<() => void>();
+  const lookup = new TokenLookup(context.db);
   return {
     createForAnnotator: ({ annotatorId, ...args }) =>
       create(context, { ...args, role: 'annotator', annotatorId }),
@@ -74,7 +75,7 @@ export function createTokensAdmin(context: AdminContext): TokensAdmin {
       for (const listener of listeners) listener();
       return revoked;
     },
-    find: (token) => read(context, (tx) => readValidToken(tx, hashToken(token))),
+    find: (token) => lookup.find(hashToken(token)),
     onRevoked(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

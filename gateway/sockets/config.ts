@@ -43,7 +43,7 @@ export const DEFAULT_SOCKET_CONFIG: SocketConfig = {
   rateRefusalsMax: 500,
   inFlightMax: 16,
   outboundMax: 256,
-  tokenCheckMs: 1_000,
+  tokenCheckMs: 5_000,
   tokenSweepMs: 15_000,
   connectTimeoutMs: 5_000,
   pingIntervalMs: 15_000,

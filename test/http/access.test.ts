@@ -136,6 +136,21 @@ test('a token says who it is', async () => {
   expect((await server.call('GET', '/api/me')).body).toMatchObject({ role: 'admin', annotator: null });
 });
 
+test('tokens that are looked up together are one query', async () => {
+  const people = await Promise.all(['together-1', 'together-2', 'together-3'].map(server.createAnnotator));
+  const queries: string[] = [];
+  const note = ({ sql }: { sql: string }) => queries.push(sql);
+  server.db.on('query', note);
+  try {
+    const asked = [...people.map((person) => person.token), 'no-such-token'];
+    const found = await Promise.all(asked.map((token) => server.admin.tokens.find(token)));
+    expect(found.map((one) => one?.record.annotatorId)).toEqual([...people.map(({ id }) => id), undefined]);
+    expect(queries).toHaveLength(1);
+  } finally {
+    server.db.off('query', note);
+  }
+});
+
 test('a token is shown once, listed without its secret, and useless as soon as it is revoked', async () => {
   const { id, token } = await server.createAnnotator('short-lived');
   expect(token).toMatch(/^bt_[\w-]{43}$/);

@@ -265,7 +265,7 @@ describe('connections that the server ends', () => {
       const socket = strict.plain('anna');
       await stateOf(socket);
       strict.tokens.tokens.delete('anna');
-      nowMs = 1_000;
+      nowMs = 5_000;
       const closed = next(socket, 'session:closed');
       const gone = next(socket, 'disconnect');
       expect(await socket.emitWithAck('work:request', { requestId: 'r1' })).toMatchObject({

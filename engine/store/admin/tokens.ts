@@ -1,5 +1,5 @@
 import { type AnnotatorId, asId } from '../../ids.ts';
-import type { Transaction } from '../database.ts';
+import type { Database, Transaction } from '../database.ts';
 
 export type TokenRole = 'annotator' | 'supervisor' | 'admin';
 
@@ -66,17 +66,16 @@ export async function insertToken(
   return rows[0] === undefined ? undefined : recordOf(rows[0]);
 }
 
-/** The token with this hash if it is valid now, by the database's clock. */
-export async function readValidToken(
-  tx: Transaction,
-  hash: Buffer,
-): Promise<{ record: TokenRecord; hash: Buffer } | undefined> {
-  const row = await tx<Row>('tokens')
-    .where({ hash })
+/** Those tokens with these hashes that are valid now, by the database's clock. */
+export async function readValidTokens(
+  db: Database,
+  hashes: readonly Buffer[],
+): Promise<{ record: TokenRecord; hash: Buffer }[]> {
+  const rows = await db<Row>('tokens')
+    .whereRaw('hash = any (?)', [[...hashes]])
     .whereNull('revoked_at')
-    .where((open) => open.whereNull('expires_at').orWhere('expires_at', '>', tx.fn.now()))
-    .first();
-  return row === undefined ? undefined : { record: recordOf(row), hash: row.hash };
+    .where((open) => open.whereNull('expires_at').orWhere('expires_at', '>', db.fn.now()));
+  return rows.map((row) => ({ record: recordOf(row), hash: row.hash }));
 }
 
 export async function readTokenByHash(tx: Transaction, hash: Buffer): Promise<TokenRecord | undefined> {
