@@ -2,7 +2,7 @@ import type { EngineContext } from './context.ts';
 import type { ControlDoor, ProjectLive } from './door.ts';
 import type { AnnotatorId, AssignmentRef, ProjectId, TaskId } from './ids.ts';
 import type { Projects } from './projects.ts';
-import { ok, type Result, refuse } from './refusals.ts';
+import { ok, type Refusal, type Result, refuse } from './refusals.ts';
 import {
   cancelTask,
   changeSettings,
@@ -86,6 +86,17 @@ export class Control implements ControlDoor {
     });
   }
 
+  async projectCreated(projectId: ProjectId): Promise<Result<{ seen: true }>> {
+    try {
+      const row = await this.projects.refresh(projectId);
+      if (!row) return refuse('not_found', 'There is no such project.');
+      for (const member of this.context.roster.all()) this.projects.joinWaiting(member, row);
+      return ok({ seen: true });
+    } catch (error) {
+      return this.unlessStoreIsAway(error);
+    }
+  }
+
   projectChanged(
     projectId: ProjectId,
     change: keyof typeof PROJECT_TRANSITIONS,
@@ -129,12 +140,13 @@ export class Control implements ControlDoor {
           if ((await shard.term.saved()) === 'lost') return shard.unavailable();
         }
       } else if (member.row.status === 'active') {
+        // They may have become a member of something.
+        for (const row of this.projects.inOrder()) this.projects.joinWaiting(member, row);
         await this.projects.serve(member);
       }
       return ok({ seen: true });
     } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      return refuse('unavailable', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
+      return this.unlessStoreIsAway(error);
     }
   }
 
@@ -156,6 +168,11 @@ export class Control implements ControlDoor {
       waitingAnnotators: shard.waiting,
       nextExpiryMs: term ? nextExpiryMs(term) : null,
     };
+  }
+
+  private unlessStoreIsAway(error: unknown): Refusal {
+    if (!(error instanceof StoreError)) throw error;
+    return refuse('unavailable', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
   }
 
   private onTask<T>(

@@ -125,6 +125,8 @@ export interface ControlDoor {
     actor: string,
   ): Promise<Result<{ state: string }>>;
   revoke(ref: AssignmentRef, actor: string, reason?: string): Promise<Result<{ ended: true }>>;
+  /** There is a new project: who waits for it, or for any, waits there too. */
+  projectCreated(projectId: ProjectId): Promise<Result<{ seen: true }>>;
   /** The project's row changed (settings, status): read it again and act on it, at once. Recorded as a transition. */
   projectChanged(
     projectId: ProjectId,

@@ -1,4 +1,5 @@
 import type { EngineContext } from './context.ts';
+import { projectBar } from './eligibility.ts';
 import type { Incarnation, ProjectId, ShardId } from './ids.ts';
 import { type Refusal, refuse } from './refusals.ts';
 import type { Member } from './roster.ts';
@@ -78,6 +79,14 @@ export class Projects {
   /** Looks again at what this annotator waits for: they are back, or may do more than before. */
   async serve(member: Member): Promise<void> {
     for (const room of [...member.waitingIn]) await room.serveWaiter(member.row.id);
+  }
+
+  /** A project is new to them: who waits for it, or for any, waits there too. */
+  joinWaiting(member: Member, row: ProjectRow): void {
+    const { asked } = member;
+    if (asked === undefined || member.waitingIn.size === 0 || row.status === 'archived') return;
+    if (asked.projects !== undefined && !asked.projects.includes(row.slug)) return;
+    if (projectBar(member.row, row) !== 'not_member') this.shardOf(row).addWaiter(member, asked.requestId);
   }
 
   shardOf(row: ProjectRow): Shard {

@@ -61,6 +61,7 @@ export class Requests {
     member.paused = false;
     const projects = this.candidates(member, request);
     if (projects.length === 0) return refuse('no_projects');
+    member.asked = { requestId: request.requestId, projects: request.projects };
     return this.search(member, request.requestId, projects);
   }
 

@@ -26,6 +26,8 @@ export interface Member {
   paused: boolean;
   readonly leases: Map<AssignmentId, Lease>;
   readonly waitingIn: Set<WaitingRoom>;
+  /** What they wait for, while they wait: a project that is created now may be of it. */
+  asked: { readonly requestId: string; readonly projects: readonly string[] | undefined } | undefined;
   /** Runs after the last socket went; when it fires the annotator stops waiting. */
   grace: Timer | undefined;
   /** Commands of this annotator that are running. */
@@ -156,6 +158,7 @@ export class Roster {
   stopWaiting(member: Member): void {
     for (const room of [...member.waitingIn]) room.dropWaiter(member.row.id);
     member.waitingIn.clear();
+    member.asked = undefined;
   }
 
   letGo(member: Member): void {
@@ -179,6 +182,7 @@ function newMember(row: AnnotatorRow): Member {
     paused: false,
     leases: new Map(),
     waitingIn: new Set(),
+    asked: undefined,
     grace: undefined,
     uses: 0,
   };

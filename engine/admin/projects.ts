@@ -129,12 +129,15 @@ async function create(
 ): Promise<Result<ProjectRecord>> {
   const usable = usableSettings(args.settings);
   if (!usable.ok) return usable;
-  return write(context, async (tx) => {
+  const created = await write(context, async (tx) => {
     const made = await insertProject(tx, args);
     if (made === undefined) return refuse('conflict', `There is a project "${args.slug}" already.`);
     await insertAudit(tx, { actor: args.actor, action: 'project.create', subject: args.slug });
     return ok(made);
   });
+  if (!created.ok) return created;
+  const seen = await context.engine.control.projectCreated(created.value.id);
+  return seen.ok ? created : seen;
 }
 
 function usableSettings(settings: ProjectSettings): Result<true> {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { AssignmentView } from '../../engine/door.ts';
 import { type AnnotatorId, type AssignmentId, asId, formatAssignmentRef } from '../../engine/ids.ts';
 import type { Json } from '../../engine/settings.ts';
@@ -11,6 +11,24 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 let requests = 0;
+
+test('who waits for a project that is created later, or for any, is given its first tasks', async () => {
+  await server.createProject('there-before');
+  const [forAny, forOne] = [await connected('waits-for-any'), await connected('waits-for-one')];
+  const wait = (annotatorId: AnnotatorId, projects?: string[]) =>
+    server.engine.work.request({ annotatorId, requestId: 'r', ...(projects && { projects }) });
+  expect(await wait(forAny)).toMatchObject({ ok: true, value: { waiting: {} } });
+  await server.createProject('created-later', { overlap: 2 });
+  expect(await wait(forOne, ['created-later'])).toMatchObject({ ok: true, value: { waiting: {} } });
+  await server.call('POST', '/api/projects/created-later/tasks', [{ data: { text: 'a' } }]);
+  for (const annotatorId of [forAny, forOne]) {
+    await vi.waitFor(async () => {
+      const state = await server.engine.work.state(annotatorId);
+      expect(state).toMatchObject({ value: { assignments: [{ project: 'created-later' }] } });
+    });
+    server.engine.work.disconnect(annotatorId);
+  }
+});
 
 async function connected(externalId: string): Promise<AnnotatorId> {
   const { id } = await server.createAnnotator(externalId);

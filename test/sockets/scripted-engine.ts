@@ -81,6 +81,7 @@ export class ScriptedEngine implements Engine {
     setPriority: notScripted,
     setOverlap: notScripted,
     revoke: notScripted,
+    projectCreated: notScripted,
     projectChanged: notScripted,
     annotatorChanged: notScripted,
     tasksImported: notScripted,
