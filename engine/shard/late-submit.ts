@@ -79,14 +79,17 @@ export function submitLate(
   return receipt;
 }
 
+/** Not over the draft of a lease they hold now, which may be newer, and not of a task they will never see again. */
 function keepAsDraft(term: Term, task: TaskEntry, submission: Submission, text: string): void {
+  if (task.had.includes(submission.annotatorId)) return;
+  const held = [...task.leases.values()].find((lease) => lease.annotatorId === submission.annotatorId);
+  if (held?.hasDraft) return;
   term.write().draft({
     taskId: task.id,
     annotatorId: submission.annotatorId,
     assignmentId: submission.ref.id,
     draftText: text,
   });
-  // If they hold the task again, the new lease must know that there is a draft to show and to delete.
-  for (const lease of task.leases.values())
-    if (lease.annotatorId === submission.annotatorId) lease.hasDraft = true;
+  // The new lease must know that there is a draft to show and to delete.
+  if (held) held.hasDraft = true;
 }

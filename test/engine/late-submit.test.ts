@@ -85,6 +85,17 @@ test('refuse: a late answer is refused and kept as a draft, which its author fin
   expect(await draftOf(person.id)).toBeUndefined();
 });
 
+test('refuse: a late answer does not replace the draft of the lease its author holds now', async () => {
+  const { project, person, view } = await lateComer('refuse', { slotIsFree: true });
+  const again = await person.take(project);
+  await person.draft(again, { label: 'newer' });
+  expect(codeOf(await person.trySubmit(view, { result: { label: 'late' } }))).toBe('lease_ended');
+  expect(await draftOf(person.id)).toEqual({ label: 'newer' });
+  await person.submit(again);
+  expect(codeOf(await person.trySubmit(view, { result: { label: 'late' } }))).toBe('lease_ended');
+  expect(await draftOf(person.id)).toBeUndefined();
+});
+
 test('refuse: with the slot taken the draft is kept all the same, and nobody else sees it', async () => {
   const { person, view, other } = await lateComer('refuse', { slotIsFree: false });
   expect(codeOf(await person.trySubmit(view, { result: { label: 'late' } }))).toBe('lease_ended');
