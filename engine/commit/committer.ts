@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { Incarnation, ShardId } from '../ids.ts';
+import type { Incarnation, ShardId, TaskId } from '../ids.ts';
 import type { CommitOutcome, ShardBatch, Store } from '../store/store.ts';
 import type { BatchResult } from './write-set.ts';
 
@@ -14,7 +14,8 @@ export interface CommitSource {
 
 export interface Taken {
   readonly batch: ShardBatch;
-  readonly settle: (result: BatchResult) => void;
+  /** @param clashingTask lost, because the database holds a row of this task that memory does not know of. */
+  readonly settle: (result: BatchResult, clashingTask?: TaskId) => void;
 }
 
 /** Why a commit was lost, for the log and the counters. */
@@ -143,7 +144,7 @@ export class Committer {
       if (kept.length > 0) await this.commit(kept, passed);
       return;
     }
-    this.lose(taken, 'failed', outcome.error);
+    this.lose(taken, 'failed', outcome.error, outcome.kind === 'failed' ? outcome.clashingTask : undefined);
   }
 
   private async attempt(batches: readonly ShardBatch[], passed: () => void): Promise<CommitOutcome> {
@@ -169,10 +170,15 @@ export class Committer {
     }
   }
 
-  private lose(taken: readonly Taken[], reason: CommitLoss['reason'], error: Error | undefined): void {
+  private lose(
+    taken: readonly Taken[],
+    reason: CommitLoss['reason'],
+    error: Error | undefined,
+    clashingTask?: TaskId,
+  ): void {
     this.statistics.lost += 1;
     this.onLoss({ reason, shardIds: taken.map((t) => t.batch.shardId), error });
-    for (const { settle } of taken) settle('lost');
+    for (const { settle } of taken) settle('lost', clashingTask);
   }
 }
 

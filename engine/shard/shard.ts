@@ -1,11 +1,12 @@
 import type { Timer } from '../clock.ts';
 import type { EngineContext } from '../context.ts';
 import { projectBar } from '../eligibility.ts';
-import type { AnnotatorId, Incarnation, ProjectId, ShardId } from '../ids.ts';
+import type { AnnotatorId, Incarnation, ProjectId, ShardId, TaskId } from '../ids.ts';
 import { type Refusal, type Result, refuse } from '../refusals.ts';
 import type { Member, WaitingRoom } from '../roster.ts';
 import type { TaskRow } from '../store/store.ts';
 import { StoreError } from '../store/store-error.ts';
+import { Clashes } from './clashes.ts';
 import { lookAtDueLeases } from './expiry.ts';
 import { grant, mayReceive, suits, viewLease } from './grant.ts';
 import { announceImports } from './imports.ts';
@@ -35,6 +36,7 @@ export class Shard implements TermHost, WaitingRoom {
   private readonly context: EngineContext;
   private readonly ownership: { incarnation(): Incarnation; readonly termMs: number };
   private readonly waiters = new Map<AnnotatorId, Waiter>();
+  private readonly clashes = new Clashes();
   private current: Term | undefined;
   private loading: Promise<Term | undefined> | undefined;
   private reload: Timer | undefined;
@@ -185,8 +187,9 @@ export class Shard implements TermHost, WaitingRoom {
     this.inBackground(this.serveWaiter(annotatorId));
   }
 
-  termLost(term: Term): void {
+  termLost(term: Term, clashingTask?: TaskId): void {
     if (this.current !== term) return;
+    if (clashingTask !== undefined && term.tasks.has(clashingTask)) this.clashes.note(clashingTask);
     const wasLive = term.leases.size > 0 || this.waiters.size > 0;
     term.end();
     this.current = undefined;
@@ -236,6 +239,7 @@ export class Shard implements TermHost, WaitingRoom {
         return undefined;
       }
       this.current = term;
+      await this.clashes.quarantine(term);
       await announceImports(term);
       if (this.waiters.size > 0) this.inBackground(this.serveWaiters(term));
       return term;

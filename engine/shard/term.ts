@@ -1,6 +1,6 @@
 import type { AssignmentState } from '../../machines/index.ts';
 import type { Timer } from '../clock.ts';
-import type { CommitSource } from '../commit/committer.ts';
+import type { CommitSource, Taken } from '../commit/committer.ts';
 import { type BatchResult, WriteSet } from '../commit/write-set.ts';
 import type { EngineContext } from '../context.ts';
 import type { Receipt } from '../door.ts';
@@ -9,7 +9,7 @@ import { Deadlines } from '../queue/deadlines.ts';
 import { ReadyQueue } from '../queue/ready-queue.ts';
 import { Recent } from '../recent.ts';
 import { compileResultSchema, type ResultSchema } from '../result-schema.ts';
-import type { ProjectRow, ShardBatch, ShardCounters, TaskRow } from '../store/store.ts';
+import type { ProjectRow, ShardCounters, TaskRow } from '../store/store.ts';
 import type { Lease } from './lease.ts';
 import type { TaskEntry } from './task-entry.ts';
 
@@ -24,8 +24,12 @@ export interface Ended {
 
 /** What the term needs from the actor around it. */
 export interface TermHost {
-  /** Memory and database may differ: the actor drops this term and loads a new one. */
-  termLost(term: Term): void;
+  /**
+   * Memory and database may differ: the actor drops this term and loads a new one.
+   *
+   * @param clashingTask the task they are known to differ in.
+   */
+  termLost(term: Term, clashingTask?: TaskId): void;
   /** Leases are due; looks at those and only those. */
   leasesDue(term: Term): void;
   /** Makes an entry of a row that was read, and enters it in `term.tasks`. */
@@ -110,13 +114,13 @@ export class Term implements CommitSource {
     this.writes.count(name, by);
   }
 
-  takeBatch(): { batch: ShardBatch; settle: (result: BatchResult) => void } | undefined {
+  takeBatch(): Taken | undefined {
     if (!this.alive || this.writes.rows === 0) return undefined;
     const writes = this.writes;
     this.writes = new WriteSet(writes.lastSeq);
     this.lastTaken = writes.done;
     const batch = writes.toBatch({ shardId: this.shardId, projectId: this.projectId, epoch: this.epoch });
-    return { batch, settle: (result) => this.settle(writes, result) };
+    return { batch, settle: (result, clash) => this.settle(writes, result, clash) };
   }
 
   remember(id: AssignmentId, ended: Ended): void {
@@ -167,7 +171,7 @@ export class Term implements CommitSource {
     this.writes.settle('lost', this.context.clock.defer);
   }
 
-  private settle(writes: WriteSet, result: BatchResult): void {
+  private settle(writes: WriteSet, result: BatchResult, clashingTask: TaskId | undefined): void {
     if (result === 'committed' && this.alive) {
       for (const task of writes.carriedTasks()) {
         task.pendingWrites -= 1;
@@ -175,7 +179,7 @@ export class Term implements CommitSource {
       }
     }
     writes.settle(result, this.context.clock.defer);
-    if (result === 'lost') this.host.termLost(this);
+    if (result === 'lost') this.host.termLost(this, clashingTask);
     else this.context.feed(this.projectId, writes.lastSeq);
   }
 }

@@ -190,12 +190,12 @@ export interface ShardBatch {
 
 /**
  * committed: all of it is durable. fenced: these shards are no longer this incarnation's, nothing was written.
- * failed: nothing was written. unknown: COMMIT was sent and the answer lost; ask `readBack`.
+ * failed: nothing was written; if a row of a task was refused because another is there already, the task. unknown: COMMIT was sent and the answer lost; ask `readBack`.
  */
 export type CommitOutcome =
   | { readonly kind: 'committed' }
   | { readonly kind: 'fenced'; readonly shardIds: readonly ShardId[] }
-  | { readonly kind: 'failed'; readonly error: Error }
+  | { readonly kind: 'failed'; readonly error: Error; readonly clashingTask?: TaskId }
   | { readonly kind: 'unknown'; readonly error: Error };
 
 /** The engine's door to the database. Every method may throw when the database is away. */

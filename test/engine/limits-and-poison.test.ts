@@ -60,6 +60,33 @@ test('a task of a later version that is leased when the shard is loaded is quara
   expect((await held.take(project)).taskId).not.toBe(poison);
 });
 
+test('a task whose rows contradict each other is quarantined, and the rest of its shard goes on', async () => {
+  const project = await world.project({ overlap: 2 });
+  const [broken] = await world.tasks(project, [{}, {}]);
+  const first = await world.engine();
+  const person = await first.arrive();
+  await person.submit(await person.take(project));
+  await first.engine.stop();
+  // Somebody made the task forget who has answered it.
+  await world.db('tasks').where({ id: broken }).update({ had: '{}', filled: 0, filled_slots: '{}' });
+  const second = await world.engine();
+  const again = person.at(second);
+  await again.connect();
+  for (const requestId of ['r1', 'r2']) {
+    expect(codeOf(await again.tryRequest([project], requestId))).toBe('unavailable');
+  }
+  const view = await again.take(project, 'r3');
+  expect(view.taskId).not.toBe(broken);
+  expect(await again.submit(view)).toMatchObject({ status: 'counted' });
+  expect(await world.db('tasks').where({ id: broken }).first('hold_condition', 'hold_detail')).toMatchObject({
+    hold_detail: 'Its rows in the database contradict each other.',
+  });
+  expect(second.incidentsOf('task_quarantined')).toHaveLength(1);
+  // As its history tells it, for the checks that follow every test.
+  const told = { had: `{${person.id}}`, filled: 1, filled_slots: '{0}' };
+  await world.db('tasks').where({ id: broken }).update(told);
+});
+
 test('a quarantined task waits again when somebody requeues it', async () => {
   const project = await world.project();
   const poison = at(await world.tasks(project, [{}]), 0);

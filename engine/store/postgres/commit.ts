@@ -1,8 +1,10 @@
-import type { Incarnation, ShardId } from '../../ids.ts';
+import { asId, type Incarnation, type ShardId, type TaskId } from '../../ids.ts';
 import type { Database, Transaction } from '../database.ts';
 import type { CommitOutcome, ShardBatch } from '../store.ts';
 import { fenceParameters, releaseParameters, rowsParameters } from './commit-rows.ts';
 import { FENCE_SQL, FENCED, RELEASE_SQL, ROWS_SQL } from './commit-sql.ts';
+
+const UNIQUE_VIOLATION = '23505';
 
 /**
  * Writes the batches in one transaction, all or nothing.
@@ -31,9 +33,9 @@ export async function commitBatches(
     // I6 and I7: not ours, not under the epoch we know, or our numbers do not follow the last one.
     if (code === FENCED) return { kind: 'fenced', shardIds: shardIds(detail, batches) };
     const cause = error instanceof Error ? error : new Error(String(error));
-    return sent.commit && !isRollback(code)
-      ? { kind: 'unknown', error: cause }
-      : { kind: 'failed', error: cause };
+    if (sent.commit && !isRollback(code)) return { kind: 'unknown', error: cause };
+    const clashingTask = code === UNIQUE_VIOLATION ? taskOf(detail) : undefined;
+    return { kind: 'failed', error: cause, ...(clashingTask === undefined ? {} : { clashingTask }) };
   }
 }
 
@@ -57,6 +59,14 @@ async function write(
 function shardIds(detail: string, batches: readonly ShardBatch[]): ShardId[] {
   const lost = new Set(detail.split(','));
   return batches.map((batch) => batch.shardId).filter((id) => lost.has(String(id)));
+}
+
+/** From "Key (task_id, slot)=(17, 0) already exists.", in whatever language its words are. */
+function taskOf(detail: string): TaskId | undefined {
+  const [, names, values] = /\(([^)]*)\)=\(([^)]*)\)/.exec(detail) ?? [];
+  const index = names?.split(', ').indexOf('task_id') ?? -1;
+  const value = Number(values?.split(', ')[index]);
+  return index >= 0 && Number.isSafeInteger(value) ? asId<TaskId>(value) : undefined;
 }
 
 function pgError(error: unknown): { code: string; detail: string } {
