@@ -2,7 +2,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Result } from '../../engine/refusals.ts';
 import { StoreError } from '../../engine/store/store-error.ts';
 import { cutConnections } from '../support/database.ts';
-import { at, codeOf, Gate, granted, World } from './harness.ts';
+import { at, codeOf, Gate, granted, type Node, World } from './harness.ts';
+import { PASS } from './watched-store.ts';
 
 let world: World;
 beforeEach(async () => {
@@ -13,6 +14,15 @@ afterEach(async () => {
 });
 
 const FIVE = [{}, {}, {}, {}, {}];
+
+/** From now on every commit is lost to its caller, and nobody can find out what became of it. */
+function loseCommits(node: Node, { areDone } = { areDone: false }): void {
+  node.store.intercept = async (method, call) => {
+    if (method === 'commit' && areDone) await call();
+    if (method === 'commit' || method === 'readBack') throw new StoreError(new Error('away'));
+    return call();
+  };
+}
 
 test('after a crash another engine takes over: leases go on with a grace, then end on time (I8)', async () => {
   const project = await world.project({ heartbeatMs: 20_000, maxDurationMs: 60_000 });
@@ -147,13 +157,9 @@ test('when the outcome cannot be read back either, a repeat with the same ids fi
     const node = await world.engine();
     const person = await node.arrive();
     const view = await person.take(project, 'r');
-    node.store.intercept = async (method, call) => {
-      if (method === 'commit' && wasDone) await call();
-      if (method === 'commit' || method === 'readBack') throw new StoreError(new Error('away'));
-      return call();
-    };
+    loseCommits(node, { areDone: wasDone });
     expect(codeOf(await person.trySubmit(view, { submissionId: 's' }))).toBe('unavailable');
-    node.store.intercept = (_method, call) => call();
+    node.store.intercept = PASS;
     expect(await person.submit(view, { submissionId: 's' })).toMatchObject({ status: 'counted' });
     expect(await world.count('annotations', { project_id: project.id })).toBe(1);
     await node.engine.stop();
@@ -165,12 +171,9 @@ test('a lost grant is not held against the annotator: the same request id leads 
   await world.tasks(project, FIVE);
   const node = await world.engine();
   const person = await node.arrive();
-  node.store.intercept = async (method, call) => {
-    if (method === 'commit' || method === 'readBack') throw new StoreError(new Error('away'));
-    return call();
-  };
+  loseCommits(node);
   expect(codeOf(await person.tryRequest([project], 'r'))).toBe('unavailable');
-  node.store.intercept = (_method, call) => call();
+  node.store.intercept = PASS;
   const view = await person.take(project, 'r');
   expect((await person.state()).assignments.map((lease) => lease.ref)).toEqual([view.ref]);
   expect(await world.count('assignments', {})).toBe(1);
@@ -182,12 +185,9 @@ test('a repeated request id finds its lease while the shard that granted it is r
   const node = await world.engine();
   const person = await node.arrive({ capacity: 2 });
   const view = await person.take(project, 'r');
-  node.store.intercept = async (method, call) => {
-    if (method === 'commit' || method === 'readBack') throw new StoreError(new Error('away'));
-    return call();
-  };
+  loseCommits(node);
   expect(codeOf(await person.tryRequest([project], 'another'))).toBe('unavailable');
-  node.store.intercept = (_method, call) => call();
+  node.store.intercept = PASS;
   expect((await person.take(project, 'r')).ref).toEqual(view.ref);
   expect(await world.count('assignments', {})).toBe(1);
 });
@@ -197,13 +197,9 @@ test('a grant that was given up and was done after all is the one its request id
   await world.tasks(project, FIVE);
   const node = await world.engine();
   const person = await node.arrive({ capacity: 2 });
-  node.store.intercept = async (method, call) => {
-    if (method === 'commit') await call();
-    if (method === 'commit' || method === 'readBack') throw new StoreError(new Error('away'));
-    return call();
-  };
+  loseCommits(node, { areDone: true });
   expect(codeOf(await person.tryRequest([project], 'r'))).toBe('unavailable');
-  node.store.intercept = (_method, call) => call();
+  node.store.intercept = PASS;
   const view = await person.take(project, 'r');
   expect((await person.state()).assignments.map((lease) => lease.ref)).toEqual([view.ref]);
   expect(await world.count('assignments', {})).toBe(1);
@@ -258,12 +254,9 @@ test('who waited when the shard was lost is served when it is back, without aski
   const view = await holder.take(project);
   const waiter = await node.arrive();
   await waiter.wait(project);
-  node.store.intercept = async (method, call) => {
-    if (method === 'commit' || method === 'readBack') throw new StoreError(new Error('away'));
-    return call();
-  };
+  loseCommits(node);
   expect(codeOf(await node.engine.work.release(holder.id, view.ref))).toBe('unavailable');
-  node.store.intercept = (_method, call) => call();
+  node.store.intercept = PASS;
   await node.clock.advance(1_000);
   await holder.release(view);
   expect((await waiter.assigned()).taskId).toBe(view.taskId);

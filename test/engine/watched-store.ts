@@ -5,9 +5,12 @@ import { StoreError } from '../../engine/store/store-error.ts';
 /** Stands between the engine and its store; calls the real thing, or not. */
 export type Interceptor = <T>(method: keyof Store, call: () => Promise<T>) => Promise<T>;
 
+/** Calls the real thing. */
+export const PASS: Interceptor = (_method, call) => call();
+
 /** The real store, with every call counted, so a test can wait until nothing is under way, and can get in between. */
 export class WatchedStore implements Store {
-  intercept: Interceptor = (_method, call) => call();
+  intercept: Interceptor = PASS;
   readonly calls = new Map<keyof Store, number>();
   private dead = false;
   private readonly underWay = new Set<Promise<unknown>>();
