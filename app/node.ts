@@ -10,9 +10,9 @@ import {
   openPostgresStore,
 } from '../engine/index.ts';
 import { createAuthenticator } from '../gateway/auth/authenticator.ts';
+import { describeError } from '../gateway/describe-error.ts';
 import { createHttp, type HttpApp } from '../gateway/http/index.ts';
 import { createSockets, type SocketGateway } from '../gateway/sockets/index.ts';
-import { describeError } from '../gateway/sockets/logger.ts';
 import type { Config } from './config.ts';
 import { listenFailure } from './ports.ts';
 import { messageOf, StartFailure } from './start-failure.ts';

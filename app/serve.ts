@@ -1,5 +1,5 @@
 import { makeToken } from '../engine/admin/token-secret.ts';
-import { describeError } from '../gateway/sockets/logger.ts';
+import { describeError } from '../gateway/describe-error.ts';
 import type { Config } from './config.ts';
 import { openDataDirectory, readSecret, writeSecret } from './data-directory.ts';
 import { provideDatabase } from './database.ts';

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { describeError } from '../gateway/sockets/logger.ts';
+import { describeError } from '../gateway/describe-error.ts';
 
 /** One part of a stop. */
 export interface StopStep {

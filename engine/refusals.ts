@@ -6,7 +6,6 @@ export const REFUSALS = {
   // Retryable: nothing was changed that is not safe to repeat with the same ids.
   busy: { retryable: true, says: 'A limit was reached; try again after the time given.' },
   unavailable: { retryable: true, says: 'The database is away or the shard is moving; try again.' },
-  shutting_down: { retryable: true, says: 'This node is stopping; reconnect.' },
   // Work.
   unknown_assignment: { retryable: false, says: 'No such assignment of yours.' },
   lease_ended: {

@@ -22,7 +22,6 @@ export const ERRORS = {
     retryable: true,
     says: 'The database is away or the shard is moving; try again.',
   },
-  shutting_down: { status: 503, retryable: true, says: 'This node is stopping; reconnect.' },
   unknown_assignment: { status: 404, retryable: false, says: 'No such assignment of yours.' },
   lease_ended: {
     status: 409,
@@ -54,6 +53,7 @@ export const ERRORS = {
     says: 'This task is quarantined: its state could not be advanced.',
   },
   // A gateway's own.
+  shutting_down: { status: 503, retryable: true, says: 'This node is stopping; reconnect.' },
   unauthorized: { status: 401, retryable: false, says: 'The token is missing, unknown, expired or revoked.' },
   forbidden: { status: 403, retryable: false, says: 'This token has no right to that.' },
   malformed: { status: 400, retryable: false, says: 'The message does not have the shape it must have.' },

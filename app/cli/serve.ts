@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { describeError } from '../../gateway/sockets/logger.ts';
+import { describeError } from '../../gateway/describe-error.ts';
 import { readConfig } from '../config.ts';
 import type { Server, Welcome } from '../serve.ts';
 

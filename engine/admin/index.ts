@@ -1,11 +1,12 @@
 import type { Engine } from '../door.ts';
 import { ok, type Result } from '../refusals.ts';
+import { type AuditRecord, listAudit } from '../store/admin/audit.ts';
 import { type ExportedAnnotation, type ExportFilter, streamAnnotations } from '../store/admin/export.ts';
 import { readProject } from '../store/admin/projects.ts';
 import type { TokenRecord } from '../store/admin/tokens.ts';
 import type { Database } from '../store/database.ts';
 import { type AnnotatorsAdmin, createAnnotatorsAdmin } from './annotators.ts';
-import { type AdminContext, read } from './context.ts';
+import { type AdminContext, type Page, read } from './context.ts';
 import { createFeedAdmin, type FeedAdmin } from './feed.ts';
 import { createImportsAdmin, type ImportsAdmin } from './imports.ts';
 import { createProjectsAdmin, noProject, type ProjectsAdmin } from './projects.ts';
@@ -14,6 +15,7 @@ import { createTokensAdmin, type TokensAdmin } from './tokens.ts';
 
 export type { AnnotatorRecord, AnnotatorStatus } from '../store/admin/annotators.ts';
 export type { AssignmentRecord } from '../store/admin/assignments.ts';
+export type { AuditRecord } from '../store/admin/audit.ts';
 export type { ExportedAnnotation, ExportFilter } from '../store/admin/export.ts';
 export { type DatabaseFault, faultOf } from '../store/admin/faults.ts';
 export type { NewTask } from '../store/admin/import.ts';
@@ -43,6 +45,8 @@ export interface Admin {
   readonly feed: FeedAdmin;
   /** One snapshot of a project's answers, read as fast as it is taken. Stopping early gives the connection back. */
   exportAnnotations(slug: string, filter: ExportFilter): Promise<Result<AsyncGenerator<ExportedAnnotation>>>;
+  /** Who changed what, oldest first. */
+  audit(page: Page): Promise<Result<AuditRecord[]>>;
   /** Installs the admin token that the configuration fixes. @see TokensAdmin.ensureAdminToken */
   ensureAdminToken(token: string): Promise<Result<TokenRecord>>;
   /** @throws when the database does not answer. */
@@ -64,6 +68,7 @@ export function createAdmin(args: { db: Database; engine: Pick<Engine, 'control'
       const project = await read(context, (tx) => readProject(tx, slug));
       return project === undefined ? noProject(slug) : ok(streamAnnotations(context.db, project.id, filter));
     },
+    audit: (page) => read(context, async (tx) => ok(await listAudit(tx, page))),
     ensureAdminToken: (token) => tokens.ensureAdminToken(token),
     async probe() {
       await args.db.raw('select 1');

@@ -1,10 +1,8 @@
-import { readValidTokens, type TokenRecord } from '../store/admin/tokens.ts';
+import { readValidTokens, type ValidToken } from '../store/admin/tokens.ts';
 import type { Database } from '../store/database.ts';
 
-export interface ValidToken {
-  readonly record: TokenRecord;
-  readonly hash: Buffer;
-}
+/** Hashes in one query. More that are wanted at the same moment are so many queries more. */
+const HASHES_MAX = 1_000;
 
 interface Wanted {
   readonly hash: Buffer;
@@ -26,6 +24,7 @@ export class TokenLookup {
 
   /** @returns undefined when it is not valid now. @throws (rejects) when the database is away. */
   find(hash: Buffer): Promise<ValidToken | undefined> {
+    if (this.wanted.length === HASHES_MAX) void this.readWanted();
     if (this.wanted.length === 0) setImmediate(() => void this.readWanted());
     return new Promise((resolve, reject) => this.wanted.push({ hash, resolve, reject }));
   }
@@ -33,6 +32,8 @@ export class TokenLookup {
   private async readWanted(): Promise<void> {
     const wanted = this.wanted;
     this.wanted = [];
+    // A query that was full has taken them before their turn came.
+    if (wanted.length === 0) return;
     try {
       const rows = await readValidTokens(
         this.db,

@@ -11,10 +11,12 @@ import {
   revokeTokensNamed,
   type TokenRecord,
   type TokenRole,
+  type ValidToken,
 } from '../store/admin/tokens.ts';
+import type { Transaction } from '../store/database.ts';
 import { noAnnotator } from './annotators.ts';
 import { type Actor, type AdminContext, type Page, read, write } from './context.ts';
-import { TokenLookup, type ValidToken } from './token-lookup.ts';
+import { TokenLookup } from './token-lookup.ts';
 import { hashToken, makeToken, prefixOf } from './token-secret.ts';
 
 /** The name of the token that the configuration fixes. There is one at a time. */
@@ -44,8 +46,8 @@ export interface TokensAdmin {
   revoke(args: { owner: AnnotatorId | null; id: number; actor: Actor }): Promise<Result<{ revoked: true }>>;
   /** The token if it is valid now. Compares hashes only. */
   find(token: string): Promise<ValidToken | undefined>;
-  /** Calls back after each revocation by this process. */
-  onRevoked(listener: () => void): () => void;
+  /** Calls back with the token's id after each revocation by this process, also when its outcome is not known. */
+  onRevoked(listener: (tokenId: number) => void): () => void;
   /**
    * Makes sure that this very token is a valid admin's, and that one fixed earlier no longer is.
    *
@@ -55,7 +57,10 @@ export interface TokensAdmin {
 }
 
 export function createTokensAdmin(context: AdminContext): TokensAdmin {
-  const listeners = new Set<() => void>();
+  const listeners = new Set<(tokenId: number) => void>();
+  const tellRevoked = (tokenId: number): void => {
+    for (const listener of listeners) listener(tokenId);
+  };
   const lookup = new TokenLookup(context.db);
   return {
     createForAnnotator: ({ annotatorId, ...args }) =>
@@ -67,13 +72,16 @@ export function createTokensAdmin(context: AdminContext): TokensAdmin {
         return ok(await listTokens(tx, owner, page));
       }),
     async revoke({ owner, id, actor }) {
-      const revoked = await write(context, async (tx) => {
-        if (!(await revokeToken(tx, owner, id))) return refuse('not_found', `There is no token ${id} here.`);
-        await insertAudit(tx, { actor, action: 'token.revoke', subject: String(id) });
-        return ok({ revoked: true as const });
-      });
-      for (const listener of listeners) listener();
-      return revoked;
+      try {
+        return await write(context, async (tx) => {
+          if (!(await revokeToken(tx, owner, id)))
+            return refuse('not_found', `There is no token ${id} here.`);
+          await insertAudit(tx, { actor, action: 'token.revoke', subject: String(id) });
+          return ok({ revoked: true as const });
+        });
+      } finally {
+        tellRevoked(id);
+      }
     },
     find: (token) => lookup.find(hashToken(token)),
     onRevoked(listener) {
@@ -81,9 +89,9 @@ export function createTokensAdmin(context: AdminContext): TokensAdmin {
       return () => listeners.delete(listener);
     },
     async ensureAdminToken(token) {
-      const ensured = await ensureAdminToken(context, token);
-      for (const listener of listeners) listener();
-      return ensured;
+      const { installed, replaced } = await ensureAdminToken(context, token);
+      for (const id of replaced) tellRevoked(id);
+      return installed;
     },
   };
 }
@@ -122,34 +130,39 @@ async function create(
   });
 }
 
-async function ensureAdminToken(context: AdminContext, token: string): Promise<Result<TokenRecord>> {
+/** @returns also the ids of those that were fixed earlier and are valid no more. */
+async function ensureAdminToken(
+  context: AdminContext,
+  token: string,
+): Promise<{ installed: Result<TokenRecord>; replaced: number[] }> {
   const fits = token.length >= FIXED_TOKEN_LENGTH_MIN && token.length <= FIXED_TOKEN_LENGTH_MAX;
   if (!fits || !/^[\x21-\x7e]+$/.test(token)) {
     throw new RangeError('the admin token must be 8 to 512 printable ASCII characters without spaces');
   }
-  const hash = hashToken(token);
   return write(context, async (tx) => {
-    await revokeTokensNamed(tx, FIXED_TOKEN_NAME, hash);
-    const made = await insertToken(tx, {
-      hash,
-      prefix: prefixOf(token),
-      name: FIXED_TOKEN_NAME,
-      role: 'admin',
-      annotatorId: null,
-      expiresAt: null,
-    });
-    if (made !== undefined) {
-      await insertAudit(tx, { actor: 'system', action: 'token.create', subject: String(made.id) });
-      return ok(made);
-    }
-    const present = await readTokenByHash(tx, hash);
-    if (present === undefined || present.role !== 'admin') {
-      return refuse(
-        'conflict',
-        'The configured admin token is already the token of somebody who is no admin.',
-      );
-    }
-    await restoreToken(tx, present.id);
-    return ok(present);
+    const replaced = await revokeTokensNamed(tx, FIXED_TOKEN_NAME, hashToken(token));
+    return { installed: await installAdminToken(tx, token), replaced };
   });
+}
+
+async function installAdminToken(tx: Transaction, token: string): Promise<Result<TokenRecord>> {
+  const hash = hashToken(token);
+  const made = await insertToken(tx, {
+    hash,
+    prefix: prefixOf(token),
+    name: FIXED_TOKEN_NAME,
+    role: 'admin',
+    annotatorId: null,
+    expiresAt: null,
+  });
+  if (made !== undefined) {
+    await insertAudit(tx, { actor: 'system', action: 'token.create', subject: String(made.id) });
+    return ok(made);
+  }
+  const present = await readTokenByHash(tx, hash);
+  if (present === undefined || present.role !== 'admin') {
+    return refuse('conflict', 'The configured admin token is already the token of somebody who is no admin.');
+  }
+  await restoreToken(tx, present.id);
+  return ok(present);
 }

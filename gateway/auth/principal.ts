@@ -11,6 +11,11 @@ export interface Principal {
 }
 
 export interface Authenticator {
-  /** @returns undefined for an unknown, expired or revoked token. Answers may be up to a second old. */
+  /**
+   * @returns undefined for an unknown, expired or revoked token. That another process revoked it may be seen five
+   *   seconds late.
+   */
   authenticate(token: string): Promise<Principal | undefined>;
+  /** Calls back when this process has revoked a token, or tried to: the next look at it will tell. */
+  onRevoked(listener: (tokenId: number) => void): () => void;
 }

@@ -21,6 +21,7 @@ import { ProblemError, problemBody, problemHandler, sendProblem } from './proble
 import { annotationRoutes } from './routes/annotations.ts';
 import { annotatorRoutes, memberRoutes } from './routes/annotators.ts';
 import { assignmentRoutes } from './routes/assignments.ts';
+import { auditRoutes } from './routes/audit.ts';
 import { eventRoutes } from './routes/events.ts';
 import { importRoutes } from './routes/imports.ts';
 import { projectRoutes } from './routes/projects.ts';
@@ -141,5 +142,6 @@ function addRoutes(app: HttpApp, context: HttpContext): void {
   keyRoutes(app, context);
   annotationRoutes(app, context);
   eventRoutes(app, context);
+  auditRoutes(app, context);
   app.register((scope) => importRoutes(scope, context));
 }

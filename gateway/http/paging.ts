@@ -1,8 +1,10 @@
+import type { Page } from '../../engine/admin/index.ts';
 import { type AssignmentId, type AssignmentRef, asId, type ProjectId } from '../../engine/ids.ts';
-import { ProblemError } from './problem.ts';
+import type { Result } from '../../engine/refusals.ts';
+import { granted, ProblemError } from './problem.ts';
 
 /** Which list a cursor belongs to: its first letter. */
-export type ListName = 'projects' | 'annotators' | 'members' | 'tasks' | 'tokens';
+export type ListName = 'projects' | 'annotators' | 'members' | 'tasks' | 'tokens' | 'audit';
 
 const LETTERS: Readonly<Record<ListName, string>> = {
   projects: 'p',
@@ -10,23 +12,25 @@ const LETTERS: Readonly<Record<ListName, string>> = {
   members: 'm',
   tasks: 't',
   tokens: 'k',
+  audit: 'l',
 };
 const ASSIGNMENTS_LETTER = 's';
 
-/** @throws ProblemError for a cursor of another list. */
-export function pageAfter(list: ListName, query: { cursor?: string | undefined; limit: number }) {
-  const [after = 0] = query.cursor === undefined ? [] : numbersOf(query.cursor, LETTERS[list], 1);
-  return { after, limit: query.limit };
-}
-
-/** A full page has a next one, unless it happens to be the last: then that one is empty. */
-export function pageOut<T, Wire>(
+/**
+ * Reads the page that a query asks for. A full page has a next one, unless it happens to be the last: then that one
+ * is empty.
+ *
+ * @throws ProblemError for a cursor of another list, and for a refusal.
+ */
+export async function answerPage<Row extends { readonly id: number }, Wire>(
   list: ListName,
-  limit: number,
-  rows: readonly (T & { readonly id: number })[],
-  toWire: (row: T) => Wire,
-): { items: Wire[]; next: string | null } {
-  const last = rows.length < limit ? undefined : rows.at(-1);
+  query: { readonly cursor?: string | undefined; readonly limit: number },
+  read: (page: Page) => Promise<Result<readonly Row[]>>,
+  toWire: (row: Row) => Wire,
+): Promise<{ items: Wire[]; next: string | null }> {
+  const [after = 0] = query.cursor === undefined ? [] : numbersOf(query.cursor, LETTERS[list], 1);
+  const rows = granted(await read({ after, limit: query.limit }));
+  const last = rows.length < query.limit ? undefined : rows.at(-1);
   return {
     items: rows.map((row) => toWire(row)),
     next: last === undefined ? null : `${LETTERS[list]}${last.id}`,

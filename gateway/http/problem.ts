@@ -4,7 +4,7 @@ import { faultOf } from '../../engine/admin/index.ts';
 import type { Result } from '../../engine/refusals.ts';
 import type { Problem } from '../../protocol/api/index.ts';
 import { ERRORS, type ErrorCode } from '../../protocol/errors.ts';
-import { describeError } from '../sockets/logger.ts';
+import { describeError } from '../describe-error.ts';
 
 const ERRORS_LISTED_MAX = 50;
 

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type {
   AnnotatorRecord,
   AssignmentRecord,
+  AuditRecord,
   ExportedAnnotation,
   ProjectRecord,
   TaskDetail,
@@ -15,6 +16,7 @@ import type {
   annotation,
   annotator,
   assignment,
+  auditEntry,
   event,
   project,
   taskDetail,
@@ -157,4 +159,8 @@ export function annotationView(entry: ExportedAnnotation): z.output<typeof annot
     submittedAt: entry.submittedAt.toISOString(),
     leadTimeMs: entry.leadTimeMs,
   };
+}
+
+export function auditView(record: AuditRecord): z.output<typeof auditEntry> {
+  return { ...record, at: record.at.toISOString() };
 }

@@ -5,6 +5,11 @@ export interface SocketConfig {
   /** Origins of pages that may connect, beside pages of this very host; `*`: all. Programs send no origin and may. */
   readonly allowedOrigins: readonly string[] | '*';
   readonly maxConnections: number;
+  /** Connections that have shown no good token yet, beside those that have. */
+  readonly pendingMax: number;
+  readonly pendingPerAddressMax: number;
+  /** Wrong tokens from one address per minute until it is refused without a look at the token. */
+  readonly failedLoginsPerMinute: number;
   /** Tabs and devices of one annotator. */
   readonly maxConnectionsPerAnnotator: number;
   /** Messages one connection may send per second, in the long run. */
@@ -17,9 +22,7 @@ export interface SocketConfig {
   readonly inFlightMax: number;
   /** Messages to one connection that wait to be written until it is closed as too slow. */
   readonly outboundMax: number;
-  /** A token is checked again by the first message after this. */
-  readonly tokenCheckMs: number;
-  /** The tokens of connections that only listen are checked this often. */
+  /** The tokens of connections that only listen are checked this often; those of the others by their messages. */
   readonly tokenSweepMs: number;
   /** A connection that has not joined the namespace by then is closed. */
   readonly connectTimeoutMs: number;
@@ -37,14 +40,16 @@ export interface SocketConfig {
 export const DEFAULT_SOCKET_CONFIG: SocketConfig = {
   allowedOrigins: [],
   maxConnections: 20_000,
+  pendingMax: 1_000,
+  pendingPerAddressMax: 250,
+  failedLoginsPerMinute: 100,
   maxConnectionsPerAnnotator: 10,
   messagesPerSecond: 500,
   messageBurst: 1_000,
   rateRefusalsMax: 500,
   inFlightMax: 16,
   outboundMax: 256,
-  tokenCheckMs: 5_000,
-  tokenSweepMs: 15_000,
+  tokenSweepMs: 10_000,
   connectTimeoutMs: 5_000,
   pingIntervalMs: 15_000,
   pingTimeoutMs: 10_000,

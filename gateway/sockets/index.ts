@@ -7,19 +7,24 @@ import {
   type ClientToServerEvents,
   type ServerToClientEvents,
 } from '../../protocol/wire/index.ts';
+import { FailedLogins } from '../auth/failed-logins.ts';
 import type { Authenticator } from '../auth/principal.ts';
+import { describeError } from '../describe-error.ts';
 import { AdmissionError, type Admitted, admit } from './admission.ts';
 import { DEFAULT_SOCKET_CONFIG, type SocketConfig } from './config.ts';
-import { describeError, type SocketLogger } from './logger.ts';
+import { Lobby } from './lobby.ts';
+import type { SocketLogger } from './logger.ts';
+import type { AnnotatorSocket } from './outbox.ts';
 import { Registry } from './registry.ts';
 import { Session, type SessionServices } from './session.ts';
+import { TokenSweep } from './token-sweep.ts';
 import { toWirePush } from './translate.ts';
 
 export { DEFAULT_SOCKET_CONFIG, type SocketConfig } from './config.ts';
 export type { SocketLogger } from './logger.ts';
 
-/** Unauthenticated connections beside the admitted ones, until the handshake itself is refused. */
-const PENDING_CONNECTIONS_MAX = 1_000;
+const MINUTE_MS = 60_000;
+const FAILED_ADDRESSES_MAX = 10_000;
 
 export interface SocketGateway {
   /** Admitted connections now. */
@@ -49,6 +54,13 @@ export function createSockets(args: {
   const { engine, authenticator, logger, nowMs = () => performance.now(), random = Math.random } = args;
   const config: SocketConfig = { ...DEFAULT_SOCKET_CONFIG, ...args.config };
   const registry = new Registry();
+  const lobby = new Lobby({ max: config.pendingMax, maxPerAddress: config.pendingPerAddressMax });
+  const failedLogins = new FailedLogins({
+    max: config.failedLoginsPerMinute,
+    windowMs: MINUTE_MS,
+    addressesMax: FAILED_ADDRESSES_MAX,
+    nowMs,
+  });
   const services: SessionServices = { engine, authenticator, registry, logger, config, nowMs };
   let isClosing = false;
 
@@ -61,10 +73,16 @@ export function createSockets(args: {
     connectTimeout: config.connectTimeoutMs,
     pingInterval: config.pingIntervalMs,
     pingTimeout: config.pingTimeoutMs,
-    allowRequest: (_request, answer) => {
-      const hasRoom = io.engine.clientsCount < config.maxConnections + PENDING_CONNECTIONS_MAX;
+    allowRequest: (request, answer) => {
+      const hasRoom =
+        io.engine.clientsCount < config.maxConnections + config.pendingMax &&
+        lobby.hasRoomFor(request.socket.remoteAddress ?? '');
       answer(null, hasRoom && !isClosing);
     },
+  });
+  io.engine.on('connection', (connection: AnnotatorSocket['conn']) => {
+    lobby.enter(connection, connection.remoteAddress);
+    connection.once('close', () => lobby.leave(connection));
   });
 
   // The main namespace exists in every Socket.IO server; a client that joined it would sit there unauthenticated.
@@ -79,8 +97,11 @@ export function createSockets(args: {
     joining.add(socket.conn);
     try {
       if (isClosing) throw new AdmissionError('shutting_down', config.retryAfterMs);
-      const { origin, host } = socket.handshake.headers;
-      admitted.set(socket, await admit({ origin, host, token: socket.handshake.auth.token }, services));
+      const { headers, address, auth } = socket.handshake;
+      const { origin, host } = headers;
+      const handshake = { origin, host, address, token: auth.token };
+      admitted.set(socket, await admit(handshake, { ...services, failedLogins }));
+      lobby.leave(socket.conn);
       next();
     } catch (error) {
       joining.delete(socket.conn);
@@ -110,15 +131,10 @@ export function createSockets(args: {
     for (const session of registry.of(annotatorId)) session.end(wireErrorOf('annotator_banned'));
   });
 
-  let isSweeping = false;
-  const sweep = setInterval(() => {
-    if (isSweeping) return;
-    isSweeping = true;
-    void checkTokens(registry, config.tokenSweepMs).finally(() => {
-      isSweeping = false;
-    });
-  }, config.tokenSweepMs);
-  sweep.unref();
+  const sweep = new TokenSweep(registry, config.tokenSweepMs);
+  const stopRevocations = authenticator.onRevoked((tokenId) => {
+    for (const session of registry.all()) if (session.tokenId === tokenId) void session.checkToken();
+  });
 
   let closing: Promise<void> | undefined;
   return {
@@ -131,7 +147,8 @@ export function createSockets(args: {
   };
 
   async function closeAll(): Promise<void> {
-    clearInterval(sweep);
+    sweep.stop();
+    stopRevocations();
     const sessions = registry.all();
     const gone = Promise.all(sessions.map((session) => session.gone()));
     for (const session of sessions) {
@@ -148,9 +165,4 @@ export function createSockets(args: {
     clearTimeout(timer);
     io.engine.close();
   }
-}
-
-/** Looks at tokens one after the other: the sweep must never be what keeps the database busy. */
-async function checkTokens(registry: Registry, ageMs: number): Promise<void> {
-  for (const session of registry.all()) await session.checkToken(ageMs);
 }

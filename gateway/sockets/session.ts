@@ -10,13 +10,13 @@ import {
   readMessage,
 } from '../../protocol/wire/index.ts';
 import type { Authenticator } from '../auth/principal.ts';
+import { describeError } from '../describe-error.ts';
 import type { SocketConfig } from './config.ts';
-import { describeError, type SocketLogger } from './logger.ts';
+import type { SocketLogger } from './logger.ts';
 import { type AnnotatorSocket, Outbox } from './outbox.ts';
 import type { Registry } from './registry.ts';
 import { ROUTES, type Unnumbered } from './routes.ts';
 import { TokenBucket } from './token-bucket.ts';
-import { TokenWatch } from './token-watch.ts';
 import { toWireError, toWireState, type UnnumberedPush } from './translate.ts';
 
 export interface SessionServices {
@@ -48,10 +48,11 @@ const FLOOD_PAUSE_MS = 10_000;
  */
 export class Session {
   readonly annotatorId: AnnotatorId;
+  readonly tokenId: number;
+  readonly #token: string;
   readonly #socket: AnnotatorSocket;
   readonly #services: SessionServices;
   readonly #outbox: Outbox;
-  readonly #tokenWatch: TokenWatch;
   readonly #bucket: TokenBucket;
   /** Settled when the client has its state; absent from then on. */
   #greeting: Promise<void> | undefined;
@@ -65,24 +66,19 @@ export class Session {
     socket: AnnotatorSocket;
     annotatorId: AnnotatorId;
     token: string;
+    tokenId: number;
     services: SessionServices;
   }) {
-    const { authenticator, config, logger, nowMs } = args.services;
+    const { config, nowMs } = args.services;
     this.annotatorId = args.annotatorId;
+    this.tokenId = args.tokenId;
+    this.#token = args.token;
     this.#socket = args.socket;
     this.#services = args.services;
     this.#outbox = new Outbox({
       socket: args.socket,
       messagesMax: config.outboundMax,
       onOverflow: () => this.end(wireErrorOf('busy', 'The connection does not take what is sent to it.')),
-    });
-    this.#tokenWatch = new TokenWatch({
-      token: args.token,
-      annotatorId: args.annotatorId,
-      authenticator,
-      nowMs,
-      onLost: (error) =>
-        logger.warn({ annotatorId: args.annotatorId, ...describeError(error) }, 'token not checked'),
     });
     this.#bucket = new TokenBucket({
       perSecond: config.messagesPerSecond,
@@ -126,11 +122,22 @@ export class Session {
     });
   }
 
-  /** Ends the connection if its token is no longer good. Asks only when the last look is older than `ageMs`. */
-  async checkToken(ageMs: number): Promise<boolean> {
-    if (this.#tokenWatch.ageMs() < ageMs || (await this.#tokenWatch.isGood())) return true;
-    this.end(wireErrorOf('unauthorized'));
-    return false;
+  /** Ends the connection if its token is no longer good. Never rejects. */
+  async checkToken(): Promise<void> {
+    if (!(await this.#isTokenGood())) this.end(wireErrorOf('unauthorized'));
+  }
+
+  /** Never rejects. Costs a query only when the authenticator's last look is too old. */
+  async #isTokenGood(): Promise<boolean> {
+    const { authenticator, logger } = this.#services;
+    try {
+      const principal = await authenticator.authenticate(this.#token);
+      return principal?.role === 'annotator' && principal.annotatorId === this.annotatorId;
+    } catch (error) {
+      // Who was let in stays in while the tokens cannot be read: the engine decides whether work can go on.
+      logger.warn({ annotatorId: this.annotatorId, ...describeError(error) }, 'token not checked');
+      return true;
+    }
   }
 
   async #greet(): Promise<void> {
@@ -229,10 +236,7 @@ export class Session {
     const reading = readMessage(event, payload);
     if (!reading.ok) return reply(failure(reading.error));
     if (this.#greeting !== undefined) await this.#greeting;
-    if (
-      this.#tokenWatch.ageMs() >= this.#services.config.tokenCheckMs &&
-      !(await this.#tokenWatch.isGood())
-    ) {
+    if (!(await this.#isTokenGood())) {
       const error = wireErrorOf('unauthorized');
       reply(failure(error));
       return this.end(error);

@@ -1,6 +1,7 @@
 export * from './annotations.ts';
 export * from './annotators.ts';
 export * from './assignments.ts';
+export * from './audit.ts';
 export * from './events.ts';
 export { API_LIMITS } from './limits.ts';
 export { cursor, limit, pageOf, paging } from './paging.ts';

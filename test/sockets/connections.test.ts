@@ -1,3 +1,4 @@
+import { Manager } from 'socket.io-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { SessionState } from '../../engine/door.ts';
 import { ok, type Result, refuse } from '../../engine/refusals.ts';
@@ -86,6 +87,49 @@ describe('who may connect', () => {
       await open('ben');
       expect(welcome).toEqual(['anna', 'anna', 'ben']);
       expect(narrow.gateway.connections()).toBe(3);
+    } finally {
+      await narrow.close();
+    }
+  });
+
+  test('who shows too many wrong tokens is refused for a while, without a look at the next one', async () => {
+    let nowMs = 0;
+    const strict = await startGateway({ config: { failedLoginsPerMinute: 3 }, nowMs: () => nowMs });
+    try {
+      for (const token of ['wrong-1', 'wrong-2', 'wrong-3']) {
+        expect(await refusalOf(strict.plain(token))).toMatchObject({ code: 'unauthorized' });
+      }
+      nowMs = 20_000;
+      expect(await refusalOf(strict.plain('anna'))).toMatchObject({
+        code: 'rate_limited',
+        retryable: true,
+        retryAfterMs: 40_000,
+      });
+      expect(strict.tokens.looks).toBe(3);
+      nowMs = 60_000;
+      await stateOf(strict.plain('anna'));
+    } finally {
+      await strict.close();
+    }
+  });
+
+  test('connections without a token are limited per address, and make room when they are admitted or gone', async () => {
+    const narrow = await startGateway({ config: { pendingPerAddressMax: 1 } });
+    try {
+      await stateOf(narrow.plain('anna'));
+      // Connected below Socket.IO's namespaces: no token was asked for yet.
+      const stranger = new Manager(narrow.url, {
+        transports: ['websocket'],
+        autoConnect: false,
+        reconnection: false,
+      });
+      await new Promise((resolve) => stranger.open(resolve));
+      const refused = narrow.plain('ben');
+      await new Promise((resolve) => refused.once('connect_error', resolve));
+      expect(narrow.tokens.looks).toBe(1);
+      const back = stateOf(narrow.plain('ben', { reconnection: true }));
+      stranger.engine.close();
+      await back;
     } finally {
       await narrow.close();
     }
@@ -259,26 +303,32 @@ describe('state and pushes', () => {
 
 describe('connections that the server ends', () => {
   test('a revoked token ends the connection at the next message', async () => {
-    let nowMs = 0;
-    const strict = await startGateway({ nowMs: () => nowMs });
-    try {
-      const socket = strict.plain('anna');
-      await stateOf(socket);
-      strict.tokens.tokens.delete('anna');
-      nowMs = 5_000;
-      const closed = next(socket, 'session:closed');
-      const gone = next(socket, 'disconnect');
-      expect(await socket.emitWithAck('work:request', { requestId: 'r1' })).toMatchObject({
-        ok: false,
-        error: { code: 'unauthorized', retryable: false },
-      });
-      expect(await closed).toMatchObject({ error: { code: 'unauthorized' } });
-      expect(await gone).toBe('io server disconnect');
-      expect(strict.engine.callsOf('request')).toEqual([]);
-      expect(strict.engine.connections.get(ANNA)).toBe(0);
-    } finally {
-      await strict.close();
+    const socket = server.plain('anna');
+    await stateOf(socket);
+    server.tokens.tokens.delete('anna');
+    const closed = next(socket, 'session:closed');
+    const gone = next(socket, 'disconnect');
+    expect(await socket.emitWithAck('work:request', { requestId: 'r1' })).toMatchObject({
+      ok: false,
+      error: { code: 'unauthorized', retryable: false },
+    });
+    expect(await closed).toMatchObject({ error: { code: 'unauthorized' } });
+    expect(await gone).toBe('io server disconnect');
+    expect(server.engine.callsOf('request')).toEqual([]);
+    expect(server.engine.connections.get(ANNA)).toBe(0);
+  });
+
+  test('a token that this process revokes ends its connections at once, and no others', async () => {
+    const [left, right, other] = [server.plain('anna'), server.plain('anna'), server.plain('ben')];
+    await Promise.all([stateOf(left), stateOf(right), stateOf(other)]);
+    const closed = [next(left, 'session:closed'), next(right, 'session:closed')];
+    const looksBefore = server.tokens.looks;
+    server.tokens.revoke('anna');
+    for (const message of await Promise.all(closed)) {
+      expect(message).toMatchObject({ error: { code: 'unauthorized', retryable: false } });
     }
+    expect(server.tokens.looks - looksBefore).toBe(2);
+    expect(await other.emitWithAck('session:sync', {})).toMatchObject({ ok: true });
   });
 
   test('a revoked token ends a connection that only listens, too', async () => {
@@ -296,17 +346,10 @@ describe('connections that the server ends', () => {
   });
 
   test('tokens that cannot be read end nobody', async () => {
-    let nowMs = 0;
-    const strict = await startGateway({ nowMs: () => nowMs });
-    try {
-      const socket = strict.plain('anna');
-      await stateOf(socket);
-      strict.tokens.lost = new Error('gone');
-      nowMs = 60_000;
-      expect(await socket.emitWithAck('session:sync', {})).toMatchObject({ ok: true });
-    } finally {
-      await strict.close();
-    }
+    const socket = server.plain('anna');
+    await stateOf(socket);
+    server.tokens.lost = new Error('gone');
+    expect(await socket.emitWithAck('session:sync', {})).toMatchObject({ ok: true });
   });
 
   test('a ban ends the connections of that annotator, after telling what was taken', async () => {

@@ -21,6 +21,9 @@ export class TokenBook implements Authenticator {
     ['boss', { tokenId: 3, role: 'admin', annotatorId: null, actor: 'token:3' }],
   ]);
   lost: Error | undefined;
+  /** How often a token was looked at. */
+  looks = 0;
+  readonly #listeners = new Set<(tokenId: number) => void>();
 
   /** A token that is good from now on. */
   add(token: string, annotatorId: AnnotatorId): void {
@@ -32,7 +35,20 @@ export class TokenBook implements Authenticator {
     });
   }
 
+  /** Takes a token away as an admin of this very process does. */
+  revoke(token: string): void {
+    const principal = this.tokens.get(token);
+    this.tokens.delete(token);
+    for (const listener of this.#listeners) listener(principal?.tokenId ?? 0);
+  }
+
+  onRevoked(listener: (tokenId: number) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   async authenticate(token: string): Promise<Principal | undefined> {
+    this.looks += 1;
     if (this.lost !== undefined) throw this.lost;
     return this.tokens.get(token);
   }
@@ -67,6 +83,8 @@ interface GatewayOptions {
   readonly config?: Partial<SocketConfig>;
   readonly port?: number;
   readonly nowMs?: () => number;
+  /** Instead of the tokens by hand. */
+  readonly authenticator?: Authenticator;
 }
 
 /** A gateway in front of a scripted engine. */
@@ -91,7 +109,7 @@ export async function startGatewayOf<E extends Engine>(
   const gateway = createSockets({
     httpServer,
     engine,
-    authenticator: tokens,
+    authenticator: options.authenticator ?? tokens,
     logger: { info: write('info'), warn: write('warn'), error: write('error') },
     config: { reconnectSpreadMs: 20, ...config },
     ...(nowMs === undefined ? {} : { nowMs }),

@@ -94,6 +94,8 @@ describe('docs/protocol.md says what the code does', () => {
       `${config.messagesPerSecond} per second in the long run, ${config.messageBurst} at once`,
       `${config.inFlightMax} per connection: \`busy\``,
       `${config.maxConnectionsPerAnnotator} per annotator`,
+      `${config.pendingPerAddressMax} per address`,
+      `${config.failedLoginsPerMinute} per minute and address`,
     ]) {
       expect(limits).toContain(claim);
     }

@@ -66,16 +66,21 @@ export async function insertToken(
   return rows[0] === undefined ? undefined : recordOf(rows[0]);
 }
 
-/** Those tokens with these hashes that are valid now, by the database's clock. */
-export async function readValidTokens(
-  db: Database,
-  hashes: readonly Buffer[],
-): Promise<{ record: TokenRecord; hash: Buffer }[]> {
-  const rows = await db<Row>('tokens')
-    .whereRaw('hash = any (?)', [[...hashes]])
-    .whereNull('revoked_at')
-    .where((open) => open.whereNull('expires_at').orWhere('expires_at', '>', db.fn.now()));
-  return rows.map((row) => ({ record: recordOf(row), hash: row.hash }));
+export interface ValidToken {
+  readonly record: TokenRecord;
+  readonly hash: Buffer;
+  /** Milliseconds, by the database's clock; null: never. */
+  readonly expiresInMs: number | null;
+}
+
+/** Those tokens with these hashes that are valid now, by the database's clock. One statement needs no transaction. */
+export async function readValidTokens(db: Database, hashes: readonly Buffer[]): Promise<ValidToken[]> {
+  const { rows } = await db.raw<{ rows: (Row & { expires_in_ms: number | null })[] }>(
+    `select *, (extract(epoch from expires_at - now()) * 1000)::float8 as expires_in_ms from tokens
+     where hash = any (?) and revoked_at is null and (expires_at is null or expires_at > now())`,
+    [[...hashes]],
+  );
+  return rows.map((row) => ({ record: recordOf(row), hash: row.hash, expiresInMs: row.expires_in_ms }));
 }
 
 export async function readTokenByHash(tx: Transaction, hash: Buffer): Promise<TokenRecord | undefined> {
@@ -104,12 +109,15 @@ export async function revokeToken(tx: Transaction, owner: AnnotatorId | null, id
   return touched > 0;
 }
 
-export async function revokeTokensNamed(tx: Transaction, name: string, except: Buffer): Promise<void> {
-  await tx('tokens')
+/** @returns the ids of the admin's tokens that were valid until now. */
+export async function revokeTokensNamed(tx: Transaction, name: string, except: Buffer): Promise<number[]> {
+  const rows = await tx<Row>('tokens')
     .where({ name, role: 'admin' })
     .whereNot('hash', except)
     .whereNull('revoked_at')
-    .update({ revoked_at: tx.fn.now() });
+    .update({ revoked_at: tx.fn.now() })
+    .returning('id');
+  return rows.map(({ id }) => id);
 }
 
 export async function restoreToken(tx: Transaction, id: number): Promise<void> {

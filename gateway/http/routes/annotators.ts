@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import type { Page } from '../../../engine/admin/index.ts';
 import { type AnnotatorId, asId } from '../../../engine/ids.ts';
+import { ok } from '../../../engine/refusals.ts';
 import {
   annotator,
   annotatorChange,
@@ -13,7 +15,7 @@ import {
   smallIdParam,
 } from '../../../protocol/api/index.ts';
 import { ADMIN, type HttpApp, type HttpContext, principalOf, SUPERVISION } from '../app.ts';
-import { pageAfter, pageOut } from '../paging.ts';
+import { answerPage } from '../paging.ts';
 import { granted } from '../problem.ts';
 import { annotatorView } from '../views.ts';
 
@@ -61,8 +63,8 @@ export function annotatorRoutes(app: HttpApp, { admin }: HttpContext): void {
     },
     async ({ query }) => {
       const { externalId, status } = query;
-      const rows = await admin.annotators.list({ externalId, status }, pageAfter('annotators', query));
-      return pageOut('annotators', query.limit, rows, annotatorView);
+      const read = async (page: Page) => ok(await admin.annotators.list({ externalId, status }, page));
+      return answerPage('annotators', query, read, annotatorView);
     },
   );
 
@@ -138,10 +140,8 @@ export function memberRoutes(app: HttpApp, { admin }: HttpContext): void {
         response: { 200: pageOf(annotator) },
       },
     },
-    async ({ params, query }) => {
-      const rows = granted(await admin.annotators.members(params.slug, pageAfter('members', query)));
-      return pageOut('members', query.limit, rows, annotatorView);
-    },
+    ({ params, query }) =>
+      answerPage('members', query, (page) => admin.annotators.members(params.slug, page), annotatorView),
   );
 
   app.post(

@@ -17,7 +17,7 @@ import {
   type WireProjectSettingsChange,
 } from '../../../protocol/api/index.ts';
 import { ADMIN, type HttpApp, type HttpContext, principalOf, SUPERVISION } from '../app.ts';
-import { pageAfter, pageOut } from '../paging.ts';
+import { answerPage } from '../paging.ts';
 import { granted } from '../problem.ts';
 import { projectView, settingsView } from '../views.ts';
 
@@ -61,10 +61,8 @@ export function projectRoutes(app: HttpApp, { admin }: HttpContext): void {
         response: { 200: pageOf(project) },
       },
     },
-    async ({ query }) => {
-      const rows = await admin.projects.list(pageAfter('projects', query));
-      return pageOut('projects', query.limit, rows, projectView);
-    },
+    ({ query }) =>
+      answerPage('projects', query, async (page) => ok(await admin.projects.list(page)), projectView),
   );
 
   app.get(

@@ -10,7 +10,7 @@ import {
   taskSummary,
 } from '../../../protocol/api/index.ts';
 import { type HttpApp, type HttpContext, principalOf, SUPERVISION } from '../app.ts';
-import { pageAfter, pageOut } from '../paging.ts';
+import { answerPage } from '../paging.ts';
 import { granted } from '../problem.ts';
 import { taskDetailView, taskView } from '../views.ts';
 
@@ -34,8 +34,7 @@ export function taskRoutes(app: HttpApp, { admin }: HttpContext): void {
     async ({ params, query }) => {
       const { state, hold, externalId, priority, priorityMin } = query;
       const filter = { states: state, hold, externalId, priority, priorityMin };
-      const rows = granted(await admin.tasks.list(params.slug, filter, pageAfter('tasks', query)));
-      return pageOut('tasks', query.limit, rows, taskView);
+      return answerPage('tasks', query, (page) => admin.tasks.list(params.slug, filter, page), taskView);
     },
   );
 

@@ -12,7 +12,7 @@ import {
   tokenRecord,
 } from '../../../protocol/api/index.ts';
 import { ADMIN, ANYBODY, type HttpApp, type HttpContext, principalOf } from '../app.ts';
-import { pageAfter, pageOut } from '../paging.ts';
+import { answerPage } from '../paging.ts';
 import { granted } from '../problem.ts';
 import { tokenView } from '../views.ts';
 
@@ -60,10 +60,9 @@ export function tokenRoutes(app: HttpApp, { admin }: HttpContext): void {
         response: { 200: pageOf(tokenRecord) },
       },
     },
-    async ({ params, query }) => {
+    ({ params, query }) => {
       const owner = asId<AnnotatorId>(params.annotatorId);
-      const rows = granted(await admin.tokens.list(owner, pageAfter('tokens', query)));
-      return pageOut('tokens', query.limit, rows, tokenView);
+      return answerPage('tokens', query, (page) => admin.tokens.list(owner, page), tokenView);
     },
   );
 
@@ -122,10 +121,7 @@ export function keyRoutes(app: HttpApp, { admin }: HttpContext): void {
         response: { 200: pageOf(tokenRecord) },
       },
     },
-    async ({ query }) => {
-      const rows = granted(await admin.tokens.list(null, pageAfter('tokens', query)));
-      return pageOut('tokens', query.limit, rows, tokenView);
-    },
+    ({ query }) => answerPage('tokens', query, (page) => admin.tokens.list(null, page), tokenView),
   );
 
   app.delete(
