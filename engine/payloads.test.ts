@@ -15,10 +15,10 @@ function disk(data: ReadonlyMap<number, Json>) {
       reads.push([...ids]);
       if (state.hold) await new Promise<void>((resolve) => held.push(resolve));
       if (state.fail) throw new Error('away');
-      const found = new Map<TaskId, Json>();
+      const found = new Map<TaskId, string>();
       for (const id of ids) {
         const value = data.get(id);
-        if (value !== undefined) found.set(id, value);
+        if (value !== undefined) found.set(id, JSON.stringify(value));
       }
       return found;
     },

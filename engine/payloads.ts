@@ -58,22 +58,20 @@ export class Payloads {
     try {
       const found = await this.store.readPayloads([...wanted.keys()]);
       for (const [taskId, waiting] of wanted) {
-        const data = found.get(taskId);
-        if (data === undefined) {
-          waiting.reject(new Error(`task ${taskId} has no data`));
-          continue;
-        }
-        this.keep(taskId, data);
-        waiting.resolve(data);
+        const text = found.get(taskId);
+        if (text === undefined) waiting.reject(new Error(`task ${taskId} has no data`));
+        else waiting.resolve(this.keep(taskId, text));
       }
     } catch (error) {
       for (const waiting of wanted.values()) waiting.reject(error);
     }
   }
 
-  private keep(taskId: TaskId, data: Json): void {
-    const bytes = 2 * JSON.stringify(data).length + 64;
+  private keep(taskId: TaskId, text: string): Json {
+    const data: Json = JSON.parse(text);
+    const bytes = 2 * text.length + 64;
     if (bytes <= this.bytesMax / 16) this.admit(taskId, { data, bytes });
+    return data;
   }
 
   private admit(taskId: TaskId, cached: Cached): void {

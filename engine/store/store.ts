@@ -228,7 +228,8 @@ export interface Store {
   }): Promise<TaskRow[]>;
   readTask(projectId: ProjectId, taskId: TaskId): Promise<TaskRow | undefined>;
   readAssignment(ref: AssignmentRef): Promise<AssignmentRow | undefined>;
-  readPayloads(taskIds: readonly TaskId[]): Promise<Map<TaskId, Json>>;
+  /** @returns the data of each as JSON text: whoever parses it knows its size. */
+  readPayloads(taskIds: readonly TaskId[]): Promise<Map<TaskId, string>>;
   readDraft(taskId: TaskId, annotatorId: AnnotatorId): Promise<Json | undefined>;
   unannouncedChunks(shardId: ShardId): Promise<ImportChunk[]>;
   /** @returns the first id of a block that is this caller's alone. */

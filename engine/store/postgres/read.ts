@@ -270,11 +270,12 @@ export async function readAssignment(db: Database, ref: AssignmentRef): Promise<
   };
 }
 
-export async function readPayloads(db: Database, taskIds: readonly TaskId[]): Promise<Map<TaskId, Json>> {
-  const rows: { task_id: TaskId; data: Json }[] = await db('task_payloads')
-    .whereRaw('task_id = any (?::bigint[])', [[...taskIds]])
-    .select('task_id', 'data');
-  return new Map(rows.map((row) => [row.task_id, row.data]));
+export async function readPayloads(db: Database, taskIds: readonly TaskId[]): Promise<Map<TaskId, string>> {
+  const { rows } = await db.raw<{ rows: { id: TaskId; text: string }[] }>(
+    'select task_id as id, data::text as text from task_payloads where task_id = any (?::bigint[])',
+    [`{${taskIds.join(',')}}`],
+  );
+  return new Map(rows.map((row) => [row.id, row.text]));
 }
 
 export async function readDraft(
