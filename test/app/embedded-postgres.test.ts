@@ -71,7 +71,8 @@ describe('an embedded Postgres', () => {
     const second = await start(directory);
     expect(second).toMatchObject({ adopted: true, pid: first.pid, url: first.url });
     await second.stop();
-    expect(isProcessRunning(first.pid)).toBe(false);
+    // The end is told by postmaster.pid, which it removes a moment before the process is gone.
+    await vi.waitFor(() => expect(isProcessRunning(first.pid)).toBe(false));
   });
 
   test('recovers after kill -9, in spite of its stale postmaster.pid', async () => {
