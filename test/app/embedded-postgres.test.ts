@@ -50,7 +50,7 @@ describe('an embedded Postgres', () => {
     await query(first.url, 'create table kept as select 42 as answer');
     await first.stop();
     await first.stop();
-    expect(isProcessRunning(first.pid)).toBe(false);
+    await vi.waitFor(() => expect(isProcessRunning(first.pid)).toBe(false));
 
     const second = await start(directory);
     expect(second).toMatchObject({ adopted: false, port: first.port });

@@ -92,7 +92,7 @@ describe('a server that was stopped', () => {
       // Under npm one Ctrl-C arrives twice.
       first.kill(signal);
       expect(await first.ended).toMatchObject({ code: 0 });
-      expect(postgres !== undefined && isProcessRunning(postgres)).toBe(false);
+      await vi.waitFor(() => expect(postgres !== undefined && isProcessRunning(postgres)).toBe(false));
 
       const second = await start();
       expect(second).toMatchObject({ adminToken: first.adminToken, annotatorToken: first.annotatorToken });
