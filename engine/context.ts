@@ -1,7 +1,7 @@
 import type { AssignmentIds } from './assignment-ids.ts';
 import type { Clock } from './clock.ts';
+import type { NodePush } from './cluster/node-door.ts';
 import type { Committer } from './commit/committer.ts';
-import type { AnnotatorPush } from './door.ts';
 import type { AnnotatorId, ProjectId, ShardId, TaskId } from './ids.ts';
 import type { Limits } from './limits.ts';
 import type { Payloads } from './payloads.ts';
@@ -19,7 +19,11 @@ export interface Incident {
     | 'renew_failed'
     | 'node_lost'
     | 'task_quarantined'
-    | 'listener_failed';
+    | 'listener_failed'
+    | 'directory_failed'
+    | 'shard_moved'
+    | 'message_dropped'
+    | 'call_failed';
   readonly error?: unknown;
   readonly shardId?: ShardId;
   readonly taskId?: TaskId;
@@ -38,7 +42,7 @@ export interface EngineContext {
   readonly committer: Committer;
   /** False when this node may no longer trust its own ownership: nothing is granted then. */
   mayGrant(): boolean;
-  push(annotatorId: AnnotatorId, push: AnnotatorPush): void;
+  push(annotatorId: AnnotatorId, push: NodePush): void;
   feed(projectId: ProjectId, seq: number): void;
   incident(incident: Incident): void;
 }

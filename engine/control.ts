@@ -1,8 +1,9 @@
+import type { ControlCommand } from './cluster/node-door.ts';
 import type { EngineContext } from './context.ts';
-import type { ControlDoor, ProjectLive } from './door.ts';
-import type { AnnotatorId, AssignmentRef, ProjectId, TaskId } from './ids.ts';
+import type { AnnotatorId, AssignmentRef, ProjectId, ShardId, TaskId } from './ids.ts';
 import type { Projects } from './projects.ts';
 import { ok, type Refusal, type Result, refuse } from './refusals.ts';
+import type { Json } from './settings.ts';
 import {
   cancelTask,
   changeSettings,
@@ -13,7 +14,6 @@ import {
 } from './shard/control.ts';
 import { endLease } from './shard/end-lease.ts';
 import { announceImports } from './shard/imports.ts';
-import type { Shard } from './shard/shard.ts';
 import type { TaskEntry } from './shard/task-entry.ts';
 import type { Term } from './shard/term.ts';
 import { nextExpiryMs } from './shard/waiting.ts';
@@ -28,7 +28,7 @@ const PROJECT_TRANSITIONS = {
 } as const satisfies Record<string, TransitionName>;
 
 /** Supervisors' and admins' commands: through the shard like everything else, so they are ordered and recorded. */
-export class Control implements ControlDoor {
+export class Control {
   private readonly context: EngineContext;
   private readonly projects: Projects;
 
@@ -37,34 +37,39 @@ export class Control implements ControlDoor {
     this.projects = projects;
   }
 
-  cancelTask(projectId: ProjectId, taskId: TaskId, actor: string): Promise<Result<{ state: string }>> {
-    return this.onTask(projectId, taskId, (term, task) => cancelTask(term, task, actor));
+  run(command: ControlCommand): Promise<Result<Json>> {
+    switch (command.kind) {
+      case 'cancelTask':
+        return this.onTask(command, (term, task) => cancelTask(term, task, command.actor));
+      case 'requeueTask':
+        return this.onTask(command, (term, task) => requeueTask(term, task, command.actor));
+      case 'setPriority':
+        return this.onTask(command, (term, task) => setPriority(term, task, command.value, command.actor));
+      case 'setOverlap':
+        return this.onTask(command, (term, task) => setOverlap(term, task, command.value, command.actor));
+      case 'revoke':
+        return this.revoke(command.ref, command.actor, command.reason);
+      case 'projectCreated':
+        return this.projectCreated(command.projectId);
+      case 'projectRead':
+        return this.projectRead(command.projectId);
+      case 'projectChanged':
+        return this.projectChanged(command);
+      case 'annotatorChanged':
+        return this.annotatorChanged(command.annotatorId, command.actor);
+      case 'tasksImported':
+        return this.tasksImported(command.projectId, command.shardId);
+      case 'live':
+        return this.live(command.projectId);
+      case 'adopt':
+        return this.adopt(command.projectId, command.shardId);
+    }
   }
 
-  requeueTask(projectId: ProjectId, taskId: TaskId, actor: string): Promise<Result<{ state: string }>> {
-    return this.onTask(projectId, taskId, (term, task) => requeueTask(term, task, actor));
-  }
-
-  setPriority(
-    projectId: ProjectId,
-    taskId: TaskId,
-    priority: number,
-    actor: string,
-  ): Promise<Result<{ priority: number }>> {
-    return this.onTask(projectId, taskId, (term, task) => setPriority(term, task, priority, actor));
-  }
-
-  setOverlap(
-    projectId: ProjectId,
-    taskId: TaskId,
-    overlap: number,
-    actor: string,
-  ): Promise<Result<{ state: string }>> {
-    return this.onTask(projectId, taskId, (term, task) => setOverlap(term, task, overlap, actor));
-  }
-
-  revoke(ref: AssignmentRef, actor: string, note?: string): Promise<Result<{ ended: true }>> {
-    return this.inShard<{ ended: true }>(ref.projectId, async (shard, term) => {
+  private async revoke(ref: AssignmentRef, actor: string, note?: string): Promise<Result<{ ended: true }>> {
+    const found = await this.projects.findLeaseShard(ref);
+    if ('code' in found) return found;
+    return found.use<{ ended: true }>(async (term) => {
       const lease = term.leases.get(ref.id);
       if (!lease) {
         const row = term.ended.get(ref.id) ?? (await this.context.store.readAssignment(ref));
@@ -81,12 +86,12 @@ export class Control implements ControlDoor {
         tellHolder: true,
         ...(note === undefined ? {} : { note }),
       });
-      shard.offer(term, task);
-      return shard.saved(term, ok({ ended: true }));
+      found.offer(term, task);
+      return found.saved(term, ok({ ended: true }));
     });
   }
 
-  async projectCreated(projectId: ProjectId): Promise<Result<{ seen: true }>> {
+  private async projectCreated(projectId: ProjectId): Promise<Result<{ seen: true }>> {
     try {
       const row = await this.projects.refresh(projectId);
       if (!row) return refuse('not_found', 'There is no such project.');
@@ -97,12 +102,24 @@ export class Control implements ControlDoor {
     }
   }
 
-  projectChanged(
-    projectId: ProjectId,
-    change: keyof typeof PROJECT_TRANSITIONS,
-    actor: string,
-  ): Promise<Result<{ seen: true }>> {
-    return this.inShard<{ seen: true }>(projectId, async (shard, term) => {
+  /** The row of a project changed, and another node's shards are told of it: requests here must know, too. */
+  private async projectRead(projectId: ProjectId): Promise<Result<{ seen: true }>> {
+    try {
+      await this.projects.refresh(projectId);
+      return ok({ seen: true });
+    } catch (error) {
+      return this.unlessStoreIsAway(error);
+    }
+  }
+
+  private projectChanged({
+    projectId,
+    shardId,
+    change,
+    actor,
+  }: Extract<ControlCommand, { kind: 'projectChanged' }>): Promise<Result<{ seen: true }>> {
+    const shard = this.projects.shard(shardId, projectId);
+    return shard.use<{ seen: true }>(async (term) => {
       const row = await this.projects.refresh(projectId);
       if (!row || !term.alive) return shard.unavailable();
       const reordered = row.settings.strategy !== term.project.settings.strategy;
@@ -117,7 +134,7 @@ export class Control implements ControlDoor {
     });
   }
 
-  async annotatorChanged(annotatorId: AnnotatorId, actor: string): Promise<Result<{ seen: true }>> {
+  private async annotatorChanged(annotatorId: AnnotatorId, actor: string): Promise<Result<{ seen: true }>> {
     try {
       const member = await this.context.roster.refresh(annotatorId);
       // Also for one who is not here now: the lanes remember where their last search ended.
@@ -150,8 +167,9 @@ export class Control implements ControlDoor {
     }
   }
 
-  tasksImported(projectId: ProjectId): Promise<Result<{ announced: number }>> {
-    return this.inShard(projectId, async (shard, term) => {
+  private tasksImported(projectId: ProjectId, shardId: ShardId): Promise<Result<{ announced: number }>> {
+    const shard = this.projects.shard(shardId, projectId);
+    return shard.use(async (term) => {
       const announced = await announceImports(term);
       const answer = await shard.saved(term, ok({ announced }));
       if (answer.ok && shard.waiting > 0 && term.alive) shard.inBackground(shard.serveWaiters(term));
@@ -159,15 +177,23 @@ export class Control implements ControlDoor {
     });
   }
 
-  async live(projectId: ProjectId): Promise<ProjectLive> {
-    const shard = await this.projects.findShard(projectId);
-    if ('code' in shard) return { leased: 0, waitingAnnotators: 0, nextExpiryMs: null };
-    const { term } = shard;
-    return {
-      leased: term?.leases.size ?? 0,
-      waitingAnnotators: shard.waiting,
-      nextExpiryMs: term ? nextExpiryMs(term) : null,
-    };
+  /** Over the shards of this node. */
+  private async live(
+    projectId: ProjectId,
+  ): Promise<Result<{ leased: number; waiting: number; nextExpiryMs: number | null }>> {
+    const live = { leased: 0, waiting: 0, nextExpiryMs: Number.POSITIVE_INFINITY };
+    for (const shard of this.projects.allShards()) {
+      if (shard.projectId !== projectId || !shard.term) continue;
+      live.leased += shard.term.leases.size;
+      live.waiting += shard.waiting;
+      live.nextExpiryMs = Math.min(live.nextExpiryMs, nextExpiryMs(shard.term) ?? Number.POSITIVE_INFINITY);
+    }
+    return ok({ ...live, nextExpiryMs: Number.isFinite(live.nextExpiryMs) ? live.nextExpiryMs : null });
+  }
+
+  /** Another node gives this one a shard. */
+  private adopt(projectId: ProjectId, shardId: ShardId): Promise<Result<{ adopted: true }>> {
+    return this.projects.shard(shardId, projectId).use(async () => ok({ adopted: true as const }));
   }
 
   private unlessStoreIsAway(error: unknown): Refusal {
@@ -175,12 +201,13 @@ export class Control implements ControlDoor {
     return refuse('unavailable', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
   }
 
-  private onTask<T>(
-    projectId: ProjectId,
-    taskId: TaskId,
+  private async onTask<T>(
+    { projectId, taskId }: { projectId: ProjectId; taskId: TaskId },
     run: (term: Term, task: TaskEntry) => Result<T>,
   ): Promise<Result<T>> {
-    return this.inShard(projectId, async (shard, term) => {
+    const shard = await this.projects.findTaskShard(projectId, taskId);
+    if ('code' in shard) return shard;
+    return shard.use(async (term) => {
       const task = await findTask(term, taskId);
       if (!term.alive) return shard.unavailable();
       if (!task) return refuse('not_found', 'There is no such task.');
@@ -189,13 +216,5 @@ export class Control implements ControlDoor {
       shard.offer(term, task);
       return answer.ok ? shard.saved(term, answer) : answer;
     });
-  }
-
-  private async inShard<T>(
-    projectId: ProjectId,
-    run: (shard: Shard, term: Term) => Promise<Result<T>>,
-  ): Promise<Result<T>> {
-    const shard = await this.projects.findShard(projectId);
-    return 'code' in shard ? shard : shard.use((term) => run(shard, term));
   }
 }

@@ -1,4 +1,5 @@
-import type { AnnotatorId, AssignmentRef, ProjectId, TaskId } from './ids.ts';
+import type { Beat } from './cluster/node-door.ts';
+import type { AnnotatorId, AssignmentRef, ProjectId, ShardId, TaskId } from './ids.ts';
 import type { Result } from './refusals.ts';
 import type { Json } from './settings.ts';
 
@@ -18,6 +19,9 @@ export interface AssignmentView {
   readonly maxDurationMs: number;
   /** 1 for the first lease of this task's slot; one more for each that ended without an answer. */
   readonly attempt: number;
+  /** Which of the places of the holder's capacity it fills. */
+  readonly capacitySlot: number;
+  readonly shardId: ShardId;
 }
 
 /** Why there is nothing now, over all the projects asked. Counts of tasks; they may overlap in time, not in kind. */
@@ -66,7 +70,9 @@ export type EndReason =
 export type AnnotatorPush =
   | { readonly kind: 'assigned'; readonly assignment: AssignmentView }
   | { readonly kind: 'expiring'; readonly ref: AssignmentRef; readonly expiresInMs: number }
-  | { readonly kind: 'revoked'; readonly ref: AssignmentRef; readonly reason: EndReason };
+  | { readonly kind: 'revoked'; readonly ref: AssignmentRef; readonly reason: EndReason }
+  /** Something that was said may have been lost on the way: read the state. */
+  | { readonly kind: 'stale' };
 
 /** Implemented by the gateway; called after commits, must not throw and must not block. */
 export type PushSink = (annotatorId: AnnotatorId, push: AnnotatorPush) => void;
@@ -86,10 +92,7 @@ export interface WorkDoor {
   }): Promise<Result<RequestAnswer>>;
   accept(annotatorId: AnnotatorId, ref: AssignmentRef): Promise<Result<{ expiresInMs: number }>>;
   /** Extends the leases that are alive; says which are not. Writes no row. */
-  heartbeat(
-    annotatorId: AnnotatorId,
-    refs: readonly AssignmentRef[],
-  ): Promise<Result<{ alive: { ref: AssignmentRef; expiresInMs: number }[]; ended: AssignmentRef[] }>>;
+  heartbeat(annotatorId: AnnotatorId, refs: readonly AssignmentRef[]): Promise<Result<Beat>>;
   draft(annotatorId: AnnotatorId, ref: AssignmentRef, draft: Json): Promise<Result<{ saved: true }>>;
   submit(args: {
     annotatorId: AnnotatorId;
@@ -157,6 +160,10 @@ export interface EngineStatus {
   readonly leases: number;
   readonly waiting: number;
   readonly commits: number;
+  /** Live processes of the cluster, this one included. */
+  readonly nodes: number;
+  /** Whether the other nodes can be reached: `none` without a bus. */
+  readonly bus: 'none' | 'up' | 'away';
   readonly eventLoopLagMs: number;
 }
 

@@ -12,8 +12,8 @@ function annotator(more: Partial<AnnotatorRow> = {}): AnnotatorRow {
 }
 
 function project(settings: Partial<ProjectSettings> = {}): ProjectRow {
-  const shardId = asId<ShardId>(1);
-  return { id: here, slug: 'p', status: 'active', shardId, settings: { ...DEFAULT_SETTINGS, ...settings } };
+  const shardIds = [asId<ShardId>(1)];
+  return { id: here, slug: 'p', status: 'active', shardIds, settings: { ...DEFAULT_SETTINGS, ...settings } };
 }
 
 test.each([

@@ -1,25 +1,23 @@
-import { AssignmentIds } from './assignment-ids.ts';
+import type { Bus } from './bus/bus.ts';
+import { Catalog } from './catalog.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { Committer } from './commit/committer.ts';
-import type { EngineContext, Incident } from './context.ts';
-import { Control } from './control.ts';
-import type { Engine, EngineStatus, FeedListener, PushSink, WorkDoor } from './door.ts';
-import { LeaseCommands } from './lease-commands.ts';
+import { Cluster } from './cluster/cluster.ts';
+import type { Incident } from './context.ts';
+import type { Engine, EngineStatus, FeedListener, PushSink } from './door.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
-import { NodeLease, TERM_MS } from './ownership/node-lease.ts';
-import { Payloads } from './payloads.ts';
-import { Projects } from './projects.ts';
-import { RecentRequests } from './recent-requests.ts';
-import { Requests } from './requests.ts';
-import { Roster } from './roster.ts';
-import { Sessions } from './sessions.ts';
-import type { ShardBatch, Store } from './store/store.ts';
+import { EngineNode } from './node.ts';
+import { NodeLease } from './ownership/node-lease.ts';
+import type { NodeRole, ShardBatch, Store } from './store/store.ts';
 
 export interface EngineOptions {
   readonly store: Store;
   /** Who this node is, for people; two nodes may share a name, never an incarnation. */
   readonly nodeName: string;
   readonly version: string;
+  /** What this process does; absent: both. */
+  readonly roles?: readonly NodeRole[];
+  /** How it reaches the other processes; absent: not at all, and shards that others own are unavailable here. */
+  readonly bus?: Bus;
   readonly clock?: Clock;
   readonly random?: () => number;
   readonly limits?: Partial<Limits>;
@@ -28,83 +26,93 @@ export interface EngineOptions {
   readonly onCommit?: (durationMs: number, batches: readonly ShardBatch[]) => void;
 }
 
-/** Wires one engine node. Nothing runs before `start`. */
+/** Wires one process: its engine, if it is one, and the way to all engines. Nothing runs before `start`. */
 export function createEngine(options: EngineOptions): Engine {
-  return new EngineNode(options);
+  return new EngineProcess(options);
 }
 
-class EngineNode implements Engine {
-  readonly work: WorkDoor;
-  readonly control: Control;
+class EngineProcess implements Engine {
+  readonly work: Engine['work'];
+  readonly control: Engine['control'];
   private readonly sinks = new Set<PushSink>();
   private readonly listeners = new Set<FeedListener>();
-  private readonly node: NodeLease;
-  private readonly context: EngineContext;
-  private readonly projects: Projects;
+  private readonly lease: NodeLease;
+  private readonly node: EngineNode | undefined;
+  private readonly cluster: Cluster;
+  private readonly catalog: Catalog;
+  private readonly incident: (incident: Incident) => void;
   private running = false;
 
   constructor(options: EngineOptions) {
     const clock = options.clock ?? systemClock();
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
-    const { store, onIncident: incident } = options;
-    this.node = new NodeLease({
+    const { store, onIncident: incident, bus, roles = ['gateway', 'engine'] } = options;
+    this.incident = incident;
+    this.catalog = new Catalog(store, options.random ?? Math.random);
+    this.lease = new NodeLease({
       store,
       clock,
       name: options.nodeName,
       version: options.version,
-      onLost: () => this.forgetAll(incident),
-      onTrusted: () => this.serveAll(),
+      address: bus?.address ?? '',
+      roles,
+      onLost: () => {
+        incident({ kind: 'node_lost', detail: 'this incarnation was declared dead; joining again' });
+        this.node?.forgetAll();
+      },
+      onTrusted: () => this.node?.serveAll(),
       onError: (error) => incident({ kind: 'renew_failed', error }),
     });
-    this.context = {
+    const deliver: PushSink = (annotatorId, push) => this.tell(this.sinks, (sink) => sink(annotatorId, push));
+    const feed: FeedListener = (projectId, seq) =>
+      this.tell(this.listeners, (listener) => listener(projectId, seq));
+    this.cluster = new Cluster({
       store,
       clock,
-      limits,
-      roster: new Roster({ store, clock, retryAfterMs: limits.retryAfterMs }),
-      requests: new RecentRequests(limits.recentMax * 8),
-      ids: new AssignmentIds(store, (error) => incident({ kind: 'read_failed', error })),
-      payloads: new Payloads(store, clock, limits.payloadCacheBytes),
-      committer: new Committer({
+      bus,
+      catalog: this.catalog,
+      retryAfterMs: limits.retryAfterMs,
+      self: () => this.lease.joined,
+      deliver,
+      feed,
+      incident,
+    });
+    if (roles.includes('engine')) {
+      this.node = new EngineNode({
         store,
         clock,
-        incarnation: () => this.node.incarnation(),
-        onLoss: (loss) =>
-          incident({
-            kind: 'commit_lost',
-            error: loss.error,
-            detail: `${loss.reason}: ${loss.shardIds.join(', ')}`,
-          }),
+        limits,
+        catalog: this.catalog,
+        incarnation: () => this.lease.incarnation(),
+        mayGrant: () => this.running && this.lease.mayGrant(),
+        ...this.cluster.forNode(feed),
+        incident,
         onCommit: options.onCommit ?? (() => undefined),
-      }),
-      mayGrant: () => this.running && this.node.mayGrant(),
-      push: (annotatorId, push) => this.tell(this.sinks, (sink) => sink(annotatorId, push)),
-      feed: (projectId, seq) => this.tell(this.listeners, (listener) => listener(projectId, seq)),
-      incident,
-    };
-    const ownership = { incarnation: () => this.node.incarnation(), termMs: TERM_MS };
-    this.projects = new Projects(this.context, ownership, options.random ?? Math.random);
-    this.control = new Control(this.context, this.projects);
-    this.work = workDoor(this.context, this.projects);
+      });
+    }
+    const doors = this.cluster.serve(this.node);
+    this.work = doors.work;
+    this.control = doors.control;
   }
 
   async start(): Promise<void> {
-    await this.node.start();
+    await this.cluster.open();
+    await this.lease.start();
     this.running = true;
-    await this.projects.readAll();
-    await this.context.ids.fetch();
-    // Leases that are open on disk need somebody to watch their deadlines; other shards wait to be asked for.
-    for (const { shardId, projectId } of await this.context.store.shardsWithOpenLeases()) {
-      await this.projects.shard(shardId, projectId).load();
-    }
+    await this.catalog.readAll();
+    await this.cluster.start();
+    await this.node?.start();
+    this.cluster.announce();
   }
 
   async stop(): Promise<void> {
     if (!this.running) return;
+    await this.node?.stop();
     this.running = false;
-    await this.context.committer.drain();
-    for (const shard of this.projects.allShards()) shard.stop();
-    this.context.roster.stop();
-    await this.node.stop();
+    this.cluster.stop();
+    await this.lease.stop();
+    this.cluster.announce();
+    await this.cluster.close();
   }
 
   onPush(sink: PushSink): () => void {
@@ -121,32 +129,22 @@ class EngineNode implements Engine {
     let shards = 0;
     let leases = 0;
     let waiting = 0;
-    for (const shard of this.projects.allShards()) {
+    for (const shard of this.node?.projects.allShards() ?? []) {
       if (shard.term) shards += 1;
       leases += shard.term?.leases.size ?? 0;
       waiting += shard.waiting;
     }
-    const ready = this.context.mayGrant();
+    const ready = this.running && this.lease.mayGrant();
     return {
       ready,
       ...(ready ? {} : { why: this.running ? 'the database does not renew this node' : 'not running' }),
       shards,
       leases,
       waiting,
-      commits: this.context.committer.statistics.commits,
-      eventLoopLagMs: this.node.eventLoopLagMs,
+      commits: this.node?.context.committer.statistics.commits ?? 0,
+      eventLoopLagMs: this.lease.eventLoopLagMs,
+      ...this.cluster.status(),
     };
-  }
-
-  private forgetAll(incident: (incident: Incident) => void): void {
-    incident({ kind: 'node_lost', detail: 'this incarnation was declared dead; joining again' });
-    for (const shard of this.projects.allShards()) shard.forget();
-  }
-
-  private serveAll(): void {
-    for (const shard of this.projects.allShards()) {
-      if (shard.term) shard.inBackground(shard.serveWaiters(shard.term));
-    }
   }
 
   /** What happens after a commit cannot undo it: a listener that throws is reported, and the others still hear. */
@@ -155,28 +153,8 @@ class EngineNode implements Engine {
       try {
         call(listener);
       } catch (error) {
-        this.context.incident({ kind: 'listener_failed', error });
+        this.incident({ kind: 'listener_failed', error });
       }
     }
   }
-}
-
-function workDoor(context: EngineContext, projects: Projects): WorkDoor {
-  const sessions = new Sessions(context, projects);
-  const requests = new Requests(context, projects);
-  const leases = new LeaseCommands(context, projects, requests);
-  return {
-    connect: (annotatorId) => sessions.connect(annotatorId),
-    disconnect: (annotatorId) => sessions.disconnect(annotatorId),
-    state: (annotatorId) => sessions.state(annotatorId),
-    pause: (annotatorId) => sessions.pause(annotatorId),
-    resume: (annotatorId) => sessions.resume(annotatorId),
-    request: (args) => requests.request(args),
-    accept: (annotatorId, ref) => leases.accept(annotatorId, ref),
-    heartbeat: (annotatorId, refs) => leases.heartbeat(annotatorId, refs),
-    draft: (annotatorId, ref, draft) => leases.draft(annotatorId, ref, draft),
-    submit: (args) => leases.submit(args),
-    skip: (annotatorId, ref, reason) => leases.skip(annotatorId, ref, reason),
-    release: (annotatorId, ref) => leases.release(annotatorId, ref),
-  };
 }

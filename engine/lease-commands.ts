@@ -1,4 +1,5 @@
 import type { AssignmentState } from '../machines/index.ts';
+import type { Beat, NodeSubmit } from './cluster/node-door.ts';
 import type { EngineContext } from './context.ts';
 import type { Receipt, RequestAnswer } from './door.ts';
 import type { AnnotatorId, AssignmentRef } from './ids.ts';
@@ -52,10 +53,7 @@ export class LeaseCommands {
     });
   }
 
-  async heartbeat(
-    annotatorId: AnnotatorId,
-    refs: readonly AssignmentRef[],
-  ): Promise<Result<{ alive: { ref: AssignmentRef; expiresInMs: number }[]; ended: AssignmentRef[] }>> {
+  async heartbeat(annotatorId: AnnotatorId, refs: readonly AssignmentRef[]): Promise<Result<Beat>> {
     const alive: { ref: AssignmentRef; expiresInMs: number }[] = [];
     const ended: AssignmentRef[] = [];
     for (const ref of refs) {
@@ -92,9 +90,7 @@ export class LeaseCommands {
     });
   }
 
-  async submit(
-    args: Submission & { next: boolean; projects?: readonly string[] },
-  ): Promise<Result<{ receipt: Receipt; next?: RequestAnswer }>> {
+  async submit(args: NodeSubmit): Promise<Result<{ receipt: Receipt; next?: RequestAnswer }>> {
     if (!isStorableText(args.submissionId)) {
       return refuse('invalid', 'The submission id holds characters that cannot be kept.');
     }
@@ -103,14 +99,15 @@ export class LeaseCommands {
       if (!taken.ok) return taken;
       const saved = term.ended.get(args.ref.id)?.saved ?? term.saved();
       // Asked for before the commit is sent, so the lease of the next task rides in the same one.
-      const next = args.next
-        ? this.requests.request({
-            annotatorId: args.annotatorId,
-            requestId: args.submissionId,
-            first: term.projectId,
-            ...(args.projects === undefined ? {} : { projects: args.projects }),
-          })
-        : undefined;
+      const next =
+        args.next === undefined
+          ? undefined
+          : this.requests.request({
+              ...args.next,
+              annotatorId: args.annotatorId,
+              requestId: args.submissionId,
+              first: term.projectId,
+            });
       if ((await saved) !== 'committed') return shard.unavailable();
       const answer = await next;
       return ok({ receipt: taken.value, ...(answer?.ok ? { next: answer.value } : {}) });
@@ -212,7 +209,7 @@ export class LeaseCommands {
     ref: AssignmentRef,
     run: (shard: Shard, term: Term) => Promise<Result<T>>,
   ): Promise<Result<T>> {
-    const shard = await this.projects.findShard(ref.projectId);
+    const shard = await this.projects.findLeaseShard(ref);
     if ('code' in shard) return shard.code === 'not_found' ? refuse('unknown_assignment') : shard;
     return shard.use((term) => run(shard, term));
   }

@@ -1,75 +1,65 @@
+import type { Catalog } from './catalog.ts';
 import type { EngineContext } from './context.ts';
 import { projectBar } from './eligibility.ts';
-import type { Incarnation, ProjectId, ShardId } from './ids.ts';
+import type { AssignmentRef, ProjectId, ShardId, TaskId } from './ids.ts';
 import { type Refusal, refuse } from './refusals.ts';
 import type { Member } from './roster.ts';
-import { Shard } from './shard/shard.ts';
+import { type Ownership, Shard } from './shard/shard.ts';
 import type { ProjectRow } from './store/store.ts';
 import { StoreError } from './store/store-error.ts';
 
-/**
- * The projects this node knows and the shards it has touched. Rows are read when the node starts and when it is
- * told of a change, so a request for "any of my projects" reads nothing.
- */
+/** The shards that this node has touched, and which of a project's it serves. */
 export class Projects {
-  private readonly rows = new Map<ProjectId, ProjectRow>();
-  private readonly bySlug = new Map<string, ProjectRow>();
   private readonly shards = new Map<ShardId, Shard>();
   private readonly context: EngineContext;
-  private readonly ownership: { incarnation(): Incarnation; readonly termMs: number };
-  private readonly random: () => number;
+  private readonly ownership: Ownership;
+  private readonly catalog: Catalog;
 
-  constructor(
-    context: EngineContext,
-    ownership: { incarnation(): Incarnation; readonly termMs: number },
-    random: () => number,
-  ) {
+  constructor(context: EngineContext, ownership: Ownership, catalog: Catalog) {
     this.context = context;
     this.ownership = ownership;
-    this.random = random;
+    this.catalog = catalog;
   }
 
-  async readAll(): Promise<void> {
-    for (const row of await this.context.store.listProjects()) this.enter(row);
-  }
-
-  /** Reads one project anew. @returns undefined when there is none. @throws when the database is away. */
-  async refresh(projectId: ProjectId): Promise<ProjectRow | undefined> {
-    const row = await this.context.store.readProject(projectId);
-    if (row) this.enter(row);
-    return row;
-  }
-
-  async find(projectId: ProjectId): Promise<ProjectRow | undefined> {
-    return this.rows.get(projectId) ?? (await this.refresh(projectId));
+  /** @throws when the database is away. */
+  refresh(projectId: ProjectId): Promise<ProjectRow | undefined> {
+    return this.catalog.refresh(projectId);
   }
 
   bySlugs(slugs: readonly string[]): ProjectRow[] {
-    const rows: ProjectRow[] = [];
-    for (const slug of new Set(slugs)) {
-      const row = this.bySlug.get(slug);
-      if (row) rows.push(row);
-    }
-    return rows;
+    return this.catalog.bySlugs(slugs);
   }
 
-  /** Every project that is not archived: higher priority first, equal ones shuffled in proportion to their weight. */
-  inOrder(among: Iterable<ProjectRow> = this.rows.values()): ProjectRow[] {
-    const keyed: { row: ProjectRow; key: number }[] = [];
-    for (const row of among) {
-      if (row.status === 'archived') continue;
-      // Efraimidis and Spirakis, Weighted random sampling with a reservoir (2006): order by u^(1/weight).
-      keyed.push({ row, key: this.random() ** (1 / row.settings.weight) });
-    }
-    keyed.sort((a, b) => b.row.settings.projectPriority - a.row.settings.projectPriority || b.key - a.key);
-    return keyed.map((k) => k.row);
+  inOrder(among?: Iterable<ProjectRow>): ProjectRow[] {
+    return this.catalog.inOrder(among);
   }
 
-  /** The shard of a project by its number, known or not. */
-  async findShard(projectId: ProjectId): Promise<Shard | Refusal> {
+  /** The shard that a lease is, or was, in. */
+  findLeaseShard(ref: AssignmentRef): Promise<Shard | Refusal> {
+    return this.locate(ref.projectId, async (shardIds) => {
+      const loaded = shardIds.find((id) => this.shards.get(id)?.term?.leases.has(ref.id));
+      return loaded ?? (await this.context.store.readAssignment(ref))?.shardId;
+    });
+  }
+
+  findTaskShard(projectId: ProjectId, taskId: TaskId): Promise<Shard | Refusal> {
+    return this.locate(projectId, (shardIds) => {
+      const loaded = shardIds.find((id) => this.shards.get(id)?.term?.tasks.has(taskId));
+      return Promise.resolve(loaded ?? this.context.store.shardOfTask(projectId, taskId));
+    });
+  }
+
+  /** @param among asked which, if the project has several. */
+  private async locate(
+    projectId: ProjectId,
+    among: (shardIds: readonly ShardId[]) => Promise<ShardId | undefined>,
+  ): Promise<Shard | Refusal> {
     try {
-      const row = await this.find(projectId);
-      return row ? this.shardOf(row) : refuse('not_found');
+      const row = await this.catalog.find(projectId);
+      if (!row) return refuse('not_found');
+      const [first] = row.shardIds;
+      const shardId = row.shardIds.length === 1 ? first : await among(row.shardIds);
+      return shardId === undefined ? refuse('not_found') : this.shard(shardId, projectId);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       return refuse('unavailable', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
@@ -86,11 +76,16 @@ export class Projects {
     const { asked } = member;
     if (asked === undefined || member.waitingIn.size === 0 || row.status === 'archived') return;
     if (asked.projects !== undefined && !asked.projects.includes(row.slug)) return;
-    if (projectBar(member.row, row) !== 'not_member') this.shardOf(row).addWaiter(member, asked.requestId);
+    if (projectBar(member.row, row) === 'not_member') return;
+    for (const shard of this.servedOf(row)) shard.addWaiter(member, asked.requestId, asked.sole);
   }
 
-  shardOf(row: ProjectRow): Shard {
-    return this.shard(row.shardId, row.id);
+  /** The project's shards that this node serves. @param take nobody's, to be taken by this node. */
+  servedOf(row: ProjectRow, take: ReadonlySet<ShardId> = new Set()): Shard[] {
+    const served = row.shardIds.filter(
+      (id) => this.shards.get(id)?.term !== undefined || take.has(id) || this.ownership.isOurs(id),
+    );
+    return served.map((id) => this.shard(id, row.id));
   }
 
   shard(shardId: ShardId, projectId: ProjectId): Shard {
@@ -106,15 +101,24 @@ export class Projects {
     return this.shards.values();
   }
 
+  isServed(shardId: ShardId): boolean {
+    return this.shards.get(shardId)?.term !== undefined;
+  }
+
+  /** Loads these shards, or waits for it. @returns false when one is not to be had. @throws when the database is away. */
+  async loaded(shardIds: readonly ShardId[]): Promise<boolean> {
+    for (const shardId of shardIds) {
+      if (this.shards.get(shardId)?.term) continue;
+      const projectId = this.ownership.projectOf(shardId);
+      if (projectId === undefined || !(await this.shard(shardId, projectId).load())) return false;
+    }
+    return true;
+  }
+
   /** @returns false while a shard that this node is taking over is not to be had. @throws when the database is away. */
   async recovered(): Promise<boolean> {
     const recovering = [...this.shards.values()].filter((shard) => shard.recovering);
     const terms = await Promise.all(recovering.map((shard) => shard.load()));
     return terms.every((term) => term !== undefined);
-  }
-
-  private enter(row: ProjectRow): void {
-    this.rows.set(row.id, row);
-    this.bySlug.set(row.slug, row);
   }
 }

@@ -1,7 +1,7 @@
+import type { NodeRequest } from './cluster/node-door.ts';
 import type { EngineContext } from './context.ts';
 import type { RequestAnswer, WaitingReasons } from './door.ts';
 import { projectBar } from './eligibility.ts';
-import type { AnnotatorId, ProjectId } from './ids.ts';
 import type { Projects } from './projects.ts';
 import { ok, type Refusal, type Result, refuse } from './refusals.ts';
 import type { Member } from './roster.ts';
@@ -12,15 +12,6 @@ import type { Term } from './shard/term.ts';
 import { addReasons, NO_REASONS, waitingReasons } from './shard/waiting.ts';
 import { isStorableText } from './storable-json.ts';
 import type { ProjectRow } from './store/store.ts';
-
-export interface WorkRequest {
-  readonly annotatorId: AnnotatorId;
-  readonly requestId: string;
-  /** Slugs; absent: any. */
-  readonly projects?: readonly string[];
-  /** Tried first among projects of equal priority: people stay with what they are doing. */
-  readonly first?: ProjectId;
-}
 
 /**
  * The way to work: one lease, or a place in the queue and the reason for it.
@@ -38,7 +29,7 @@ export class Requests {
     this.projects = projects;
   }
 
-  request(request: WorkRequest): Promise<Result<RequestAnswer>> {
+  request(request: NodeRequest): Promise<Result<RequestAnswer>> {
     if (!isStorableText(request.requestId)) {
       return Promise.resolve(refuse('invalid', 'The request id holds characters that cannot be kept.'));
     }
@@ -46,13 +37,16 @@ export class Requests {
     const underWay = this.underWay.get(key);
     if (underWay) return underWay;
     const answer = this.context.roster
-      .use(request.annotatorId, (member) => this.answer(member, request))
+      .use(request.annotatorId, (member) => {
+        member.elsewhere = new Set(request.elsewhere);
+        return this.answer(member, request);
+      })
       .finally(() => this.underWay.delete(key));
     this.underWay.set(key, answer);
     return answer;
   }
 
-  private async answer(member: Member, request: WorkRequest): Promise<Result<RequestAnswer>> {
+  private async answer(member: Member, request: NodeRequest): Promise<Result<RequestAnswer>> {
     const repeated = await this.repeated(member, request.requestId);
     if (repeated) return repeated;
     const refusal = this.refusalFor(member);
@@ -61,8 +55,16 @@ export class Requests {
     member.paused = false;
     const projects = this.candidates(member, request);
     if (projects.length === 0) return refuse('no_projects');
-    member.asked = { requestId: request.requestId, projects: request.projects };
-    return this.search(member, request.requestId, projects);
+    const { requestId, sole } = request;
+    member.asked = { requestId, projects: request.projects, sole };
+    const take = new Set(request.take);
+    const shards = projects
+      .flatMap((row) => this.projects.servedOf(row, take))
+      .slice(0, this.context.limits.projectsPerRequestMax);
+    if (shards.length === 0) {
+      return refuse('unavailable', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
+    }
+    return this.search(member, { requestId, sole }, shards);
   }
 
   private async repeated(member: Member, requestId: string): Promise<Result<RequestAnswer> | undefined> {
@@ -101,7 +103,7 @@ export class Requests {
     );
   }
 
-  private candidates(member: Member, request: WorkRequest): ProjectRow[] {
+  private candidates(member: Member, request: NodeRequest): ProjectRow[] {
     const named = request.projects === undefined ? undefined : this.projects.bySlugs(request.projects);
     const open = this.projects.inOrder(named).filter((row) => projectBar(member.row, row) !== 'not_member');
     const index = open.findIndex((row) => row.id === request.first);
@@ -110,28 +112,27 @@ export class Requests {
       open.splice(index, 1);
       open.unshift(first);
     }
-    return open.slice(0, this.context.limits.projectsPerRequestMax);
+    return open;
   }
 
   private async search(
     member: Member,
-    requestId: string,
-    projects: ProjectRow[],
+    asked: { requestId: string; sole: boolean },
+    shards: readonly Shard[],
   ): Promise<Result<RequestAnswer>> {
     let reasons: WaitingReasons = NO_REASONS;
-    for (const project of projects) {
-      const shard = this.projects.shardOf(project);
-      const tried = await shard.use((term) => this.tryShard(shard, term, member, requestId));
+    for (const shard of shards) {
+      const tried = await shard.use((term) => this.tryShard(shard, term, member, asked));
       if (tried.ok) {
         if ('assignment' in tried.value) return tried;
         reasons = addReasons(reasons, tried.value.waiting);
       } else {
-        if (tried.code !== 'unavailable' || projects.length === 1) return tried;
+        if (tried.code !== 'unavailable' || shards.length === 1) return tried;
         reasons = addReasons(reasons, { ...NO_REASONS, unavailableProjects: 1 });
-        shard.addWaiter(member, requestId);
+        shard.addWaiter(member, asked.requestId, asked.sole);
       }
       // While this project was being asked, one that was asked before may have pushed something.
-      const pushed = await this.repeated(member, requestId);
+      const pushed = await this.repeated(member, asked.requestId);
       if (pushed) return pushed;
     }
     return ok({ waiting: reasons });
@@ -141,7 +142,7 @@ export class Requests {
     shard: Shard,
     term: Term,
     member: Member,
-    requestId: string,
+    { requestId, sole }: { requestId: string; sole: boolean },
   ): Promise<Result<RequestAnswer>> {
     const picked = await shard.pick(term, member, requestId);
     if (picked === 'busy')
@@ -151,7 +152,7 @@ export class Requests {
       return this.answerLease(shard, term, picked);
     }
     if (!term.alive) return shard.unavailable();
-    if (!shard.addWaiter(member, requestId))
+    if (!shard.addWaiter(member, requestId, sole))
       return refuse('busy', 'Too many annotators wait in this project.');
     return ok({ waiting: waitingReasons(term, member) });
   }

@@ -1,3 +1,4 @@
+import type { Address } from './bus/bus.ts';
 import type { Clock, Timer } from './clock.ts';
 import type { AnnotatorId, AssignmentId } from './ids.ts';
 import { type Result, refuse } from './refusals.ts';
@@ -9,8 +10,11 @@ import { StoreError } from './store/store-error.ts';
 /** Somewhere an annotator waits: a shard. */
 export interface WaitingRoom {
   readonly term: Term | undefined;
-  /** @returns false when too many wait already. */
-  addWaiter(member: Member, requestId: string): boolean;
+  /**
+   * @param sole nobody else can give them anything: what comes free is leased to them at once.
+   * @returns false when too many wait already.
+   */
+  addWaiter(member: Member, requestId: string, sole: boolean): boolean;
   dropWaiter(annotatorId: AnnotatorId): void;
   /** Looks once for something for this annotator, if they wait here. @throws when the database is away. */
   serveWaiter(annotatorId: AnnotatorId): Promise<void>;
@@ -21,13 +25,18 @@ export interface WaitingRoom {
 /** One annotator, as this node knows them. Capacity is counted from leases, never from connections (I2). */
 export interface Member {
   row: AnnotatorRow;
-  connections: number;
+  /** Where they are, each with the number of the message that said so last. */
+  readonly gateways: Map<Address, number>;
   /** By session:pause or a missed offer: nothing is pushed. */
   paused: boolean;
   readonly leases: Map<AssignmentId, Lease>;
+  /** Places of capacity that leases at other nodes fill, as the gateway said last. The database has the last word (I2). */
+  elsewhere: ReadonlySet<number>;
   readonly waitingIn: Set<WaitingRoom>;
   /** What they wait for, while they wait: a project that is created now may be of it. */
-  asked: { readonly requestId: string; readonly projects: readonly string[] | undefined } | undefined;
+  asked:
+    | { readonly requestId: string; readonly projects: readonly string[] | undefined; readonly sole: boolean }
+    | undefined;
   /** Runs after the last socket went; when it fires the annotator stops waiting. */
   grace: Timer | undefined;
   /** Commands of this annotator that are running. */
@@ -131,22 +140,27 @@ export class Roster {
   /** The smallest free place of this annotator's capacity, or undefined when all are taken. */
   freeCapacitySlot(member: Member): number | undefined {
     if (member.leases.size >= member.row.capacity) return undefined;
-    const taken = new Set<number>();
+    const taken = new Set<number>(member.elsewhere);
     for (const lease of member.leases.values()) taken.add(lease.capacitySlot);
     for (let slot = 0; slot < member.row.capacity; slot++) if (!taken.has(slot)) return slot;
     return undefined;
   }
 
-  connected(member: Member): void {
-    member.connections += 1;
+  connected(member: Member, gateway: Address, rev: number): void {
+    member.gateways.set(gateway, Math.max(rev, member.gateways.get(gateway) ?? 0));
     member.grace?.cancel();
     member.grace = undefined;
   }
 
-  /** @returns true when that was the last socket. */
-  disconnected(member: Member, graceMs: number): boolean {
-    member.connections = Math.max(0, member.connections - 1);
-    if (member.connections > 0) return false;
+  /**
+   * @param rev of the message that says so: one that is older than what put them there changes nothing.
+   * @returns true when that was the last gateway they were at.
+   */
+  disconnected(member: Member, gateway: Address, rev: number, graceMs: number): boolean {
+    const since = member.gateways.get(gateway);
+    if (since === undefined || since > rev) return false;
+    member.gateways.delete(gateway);
+    if (member.gateways.size > 0) return false;
     member.grace?.cancel();
     member.grace = this.clock.setTimer(graceMs, () => {
       this.stopWaiting(member);
@@ -164,7 +178,7 @@ export class Roster {
   letGo(member: Member): void {
     const idle =
       member.uses === 0 &&
-      member.connections === 0 &&
+      member.gateways.size === 0 &&
       member.leases.size === 0 &&
       member.waitingIn.size === 0;
     if (idle && this.members.get(member.row.id) === member) this.members.delete(member.row.id);
@@ -178,9 +192,10 @@ export class Roster {
 function newMember(row: AnnotatorRow): Member {
   return {
     row,
-    connections: 0,
+    gateways: new Map(),
     paused: false,
     leases: new Map(),
+    elsewhere: new Set(),
     waitingIn: new Set(),
     asked: undefined,
     grace: undefined,

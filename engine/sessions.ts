@@ -1,6 +1,7 @@
+import type { Address } from './bus/bus.ts';
 import type { EngineContext } from './context.ts';
 import type { AssignmentView, SessionState, WaitingReasons } from './door.ts';
-import type { AnnotatorId } from './ids.ts';
+import type { AnnotatorId, ShardId } from './ids.ts';
 import type { Projects } from './projects.ts';
 import { ok, type Refusal, type Result, refuse } from './refusals.ts';
 import type { Member } from './roster.ts';
@@ -20,11 +21,18 @@ export class Sessions {
     this.projects = projects;
   }
 
-  connect(annotatorId: AnnotatorId): Promise<Result<SessionState>> {
-    return this.context.roster.use(annotatorId, async (member) => {
+  attach(args: {
+    annotatorId: AnnotatorId;
+    gateway: Address;
+    rev: number;
+    shardIds: readonly ShardId[];
+  }): Promise<Result<SessionState>> {
+    const { gateway, rev } = args;
+    return this.context.roster.use(args.annotatorId, async (member) => {
       if (member.row.status === 'banned') return refuse('annotator_banned');
-      if (!(await this.projects.recovered())) return this.unavailable();
-      this.context.roster.connected(member);
+      if (!(await this.projects.loaded(args.shardIds)) || !(await this.projects.recovered()))
+        return this.unavailable();
+      this.context.roster.connected(member, gateway, rev);
       const nowMs = this.context.clock.nowMs();
       for (const lease of member.leases.values()) {
         lease.dropped = false;
@@ -39,14 +47,14 @@ export class Sessions {
         return state;
       } finally {
         // The caller takes a refusal as "not connected" and will not say goodbye.
-        if (state?.ok !== true) this.context.roster.disconnected(member, WAITING_GRACE_MS);
+        if (state?.ok !== true) this.context.roster.disconnected(member, gateway, rev, WAITING_GRACE_MS);
       }
     });
   }
 
-  disconnect(annotatorId: AnnotatorId): void {
+  detach(annotatorId: AnnotatorId, gateway: Address, rev: number): void {
     const member = this.context.roster.peek(annotatorId);
-    if (!member || !this.context.roster.disconnected(member, WAITING_GRACE_MS)) return;
+    if (!member || !this.context.roster.disconnected(member, gateway, rev, WAITING_GRACE_MS)) return;
     const nowMs = this.context.clock.nowMs();
     for (const lease of member.leases.values()) {
       const term = this.projects.shard(lease.shardId, lease.projectId).term;
@@ -56,6 +64,26 @@ export class Sessions {
       lease.silentAtMs = Math.min(lease.silentAtMs, nowMs + term.project.settings.reconnectGraceMs);
       term.schedule(lease, Math.min(lease.dueMs, lease.silentAtMs));
     }
+  }
+
+  /** Exactly these are at this gateway now: what was missed of coming and going is made good. */
+  present(gateway: Address, rev: number, annotatorIds: readonly AnnotatorId[]): void {
+    const there = new Set(annotatorIds);
+    for (const member of [...this.context.roster.all()]) {
+      const { id } = member.row;
+      if (there.has(id)) this.context.roster.connected(member, gateway, rev);
+      else if (member.gateways.has(gateway)) this.detach(id, gateway, rev);
+    }
+  }
+
+  /** A gateway is no more. */
+  gatewayLost(gateway: Address): void {
+    this.present(gateway, Number.MAX_SAFE_INTEGER, []);
+  }
+
+  stopWaiting(annotatorId: AnnotatorId): void {
+    const member = this.context.roster.peek(annotatorId);
+    if (member) this.context.roster.stopWaiting(member);
   }
 
   state(annotatorId: AnnotatorId): Promise<Result<SessionState>> {

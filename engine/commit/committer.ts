@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { Incarnation, ShardId, TaskId } from '../ids.ts';
+import type { AnnotatorId, Incarnation, ShardId, TaskId } from '../ids.ts';
 import type { CommitOutcome, ShardBatch, Store } from '../store/store.ts';
 import type { BatchResult } from './write-set.ts';
 
@@ -20,9 +20,11 @@ export interface Taken {
 
 /** Why a commit was lost, for the log and the counters. */
 export interface CommitLoss {
-  readonly reason: 'fenced' | 'failed';
+  readonly reason: 'fenced' | 'failed' | 'over_capacity';
   readonly shardIds: readonly ShardId[];
   readonly error: Error | undefined;
+  /** Who holds a lease at another node that this one did not know of. */
+  readonly annotatorId?: AnnotatorId;
 }
 
 export interface CommitStatistics {
@@ -119,7 +121,7 @@ export class Committer {
     this.inFlight.add(commit);
   }
 
-  private async commit(taken: Taken[], passed: () => void): Promise<void> {
+  private async commit(taken: readonly Taken[], passed: () => void): Promise<void> {
     const batches = taken.map((t) => t.batch);
     const startedMs = this.clock.nowMs();
     const outcome = await this.resolve(await this.attempt(batches, passed), batches);
@@ -133,18 +135,30 @@ export class Committer {
     }
     if (outcome.kind === 'fenced') {
       const lost = new Set(outcome.shardIds);
-      const kept = taken.filter((t) => !lost.has(t.batch.shardId));
-      if (kept.length === taken.length) return this.lose(taken, 'fenced', undefined);
-      this.lose(
-        taken.filter((t) => lost.has(t.batch.shardId)),
-        'fenced',
-        undefined,
-      );
-      // Nothing was written: the shards that are still ours go again without the ones that are not.
-      if (kept.length > 0) await this.commit(kept, passed);
-      return;
+      return this.goOnWithout(taken, (batch) => lost.has(batch.shardId), passed, { reason: 'fenced' });
     }
-    this.lose(taken, 'failed', outcome.error, outcome.kind === 'failed' ? outcome.clashingTask : undefined);
+    if (outcome.kind === 'over_capacity') {
+      const { annotatorId } = outcome;
+      const grants = (batch: ShardBatch) =>
+        batch.assignmentInserts.some((row) => row.annotatorId === annotatorId);
+      return this.goOnWithout(taken, grants, passed, { reason: 'over_capacity', annotatorId });
+    }
+    const clashingTask = outcome.kind === 'failed' ? outcome.clashingTask : undefined;
+    this.lose(taken, { reason: 'failed', error: outcome.error }, clashingTask);
+  }
+
+  /** Nothing was written: the shards at fault are lost, and the others go again. */
+  private async goOnWithout(
+    taken: readonly Taken[],
+    isAtFault: (batch: ShardBatch) => boolean,
+    passed: () => void,
+    loss: Pick<CommitLoss, 'reason' | 'annotatorId'>,
+  ): Promise<void> {
+    const lost = taken.filter((t) => isAtFault(t.batch));
+    const all = lost.length === 0;
+    this.lose(all ? taken : lost, loss);
+    const kept = all ? [] : taken.filter((t) => !lost.includes(t));
+    if (kept.length > 0) await this.commit(kept, passed);
   }
 
   private async attempt(batches: readonly ShardBatch[], passed: () => void): Promise<CommitOutcome> {
@@ -172,12 +186,11 @@ export class Committer {
 
   private lose(
     taken: readonly Taken[],
-    reason: CommitLoss['reason'],
-    error: Error | undefined,
+    loss: Pick<CommitLoss, 'reason' | 'annotatorId'> & { error?: Error },
     clashingTask?: TaskId,
   ): void {
     this.statistics.lost += 1;
-    this.onLoss({ reason, shardIds: taken.map((t) => t.batch.shardId), error });
+    this.onLoss({ error: undefined, ...loss, shardIds: taken.map((t) => t.batch.shardId) });
     for (const { settle } of taken) settle('lost', clashingTask);
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../clock.ts';
 import type { Incarnation } from '../ids.ts';
-import type { Store } from '../store/store.ts';
+import type { NodeRole, Store } from '../store/store.ts';
 
 /** A node that was silent for this long, by the database's clock, is dead and its shards may be taken. */
 export const TERM_MS = 3_000;
@@ -31,6 +31,8 @@ export class NodeLease {
     readonly clock: Clock;
     readonly name: string;
     readonly version: string;
+    readonly address: string;
+    readonly roles: readonly NodeRole[];
     /** Everything the last incarnation held must be forgotten now. */
     readonly onLost: () => void;
     /** Trust ran out and is back: what came free meanwhile was given to nobody. */
@@ -40,6 +42,10 @@ export class NodeLease {
 
   constructor(args: NodeLease['args']) {
     this.args = args;
+  }
+
+  get joined(): Incarnation | undefined {
+    return this.current;
   }
 
   /** @throws when the node has not joined. */
@@ -95,7 +101,8 @@ export class NodeLease {
 
   private async join(): Promise<void> {
     const sentMs = this.args.clock.nowMs();
-    this.current = await this.args.store.joinNode({ name: this.args.name, version: this.args.version });
+    const { name, version, address, roles } = this.args;
+    this.current = await this.args.store.joinNode({ name, version, address, roles });
     this.trustedUntilMs = sentMs + TERM_MS - MARGIN_MS;
   }
 }

@@ -148,5 +148,7 @@ export async function viewLease(term: Term, lease: Lease): Promise<AssignmentVie
     expiresInMs: Math.max(0, Math.round(leaseEndsMs(lease) - nowMs)),
     maxDurationMs: Math.max(0, Math.round(lease.endsMs - nowMs)),
     attempt: lease.attempt,
+    capacitySlot: lease.capacitySlot,
+    shardId: term.shardId,
   };
 }

@@ -92,7 +92,7 @@ function resumeLease(term: Term, task: TaskEntry, row: OpenAssignmentRow): void 
     silentAtMs: nowMs + graceMs,
     endsMs: nowMs + Math.max(settings.maxDurationMs - row.ageMs, graceMs),
     warned: false,
-    dropped: member.connections === 0,
+    dropped: member.gateways.size === 0,
     // Not known without a read; true costs one look when the answer comes.
     hasDraft: true,
     saved: Promise.resolve('committed'),

@@ -18,10 +18,29 @@ import type { Term, TermHost } from './term.ts';
 interface Waiter {
   readonly member: Member;
   readonly requestId: string;
+  /** They wait at this node alone: what comes free is theirs without asking. */
+  readonly sole: boolean;
+  /** Told that there is something, and expected to ask until then. */
+  hintedUntilMs: number;
 }
 
 /** How long until a lost shard is tried again, in ms. */
 const RELOAD_MS = 500;
+/** Who was told that there is something, and has not asked for it by then, is passed over, in ms. */
+const HINT_MS = 1_000;
+
+/** What a shard must know of who owns what. */
+export interface Ownership {
+  incarnation(): Incarnation;
+  readonly termMs: number;
+  /** Another live node owns it, as far as is known. */
+  isElsewhere(shardId: ShardId): boolean;
+  /** This node is to serve it, as far as is known: it owns it, or is the only engine. */
+  isOurs(shardId: ShardId): boolean;
+  projectOf(shardId: ShardId): ProjectId | undefined;
+  took(shardId: ShardId, projectId: ProjectId): void;
+  gave(shardId: ShardId, projectId: ProjectId): void;
+}
 
 /**
  * The actor of one shard: the term it owns, if it owns one, and who waits for work.
@@ -34,7 +53,7 @@ export class Shard implements TermHost, WaitingRoom {
   readonly shardId: ShardId;
   readonly projectId: ProjectId;
   private readonly context: EngineContext;
-  private readonly ownership: { incarnation(): Incarnation; readonly termMs: number };
+  private readonly ownership: Ownership;
   private readonly waiters = new Map<AnnotatorId, Waiter>();
   private readonly clashes = new Clashes();
   private current: Term | undefined;
@@ -43,10 +62,12 @@ export class Shard implements TermHost, WaitingRoom {
   private again: Timer | undefined;
   private commands = 0;
   private stopped = false;
+  /** Being handed over: nothing new is begun. */
+  private leaving = false;
 
   constructor(args: {
     context: EngineContext;
-    ownership: { incarnation(): Incarnation; readonly termMs: number };
+    ownership: Ownership;
     shardId: ShardId;
     projectId: ProjectId;
   }) {
@@ -77,6 +98,7 @@ export class Shard implements TermHost, WaitingRoom {
     const { limits } = this.context;
     if (this.commands >= limits.mailboxMax)
       return refuse('busy', undefined, { retryAfterMs: limits.retryAfterMs });
+    if (this.leaving) return this.unavailable();
     this.commands += 1;
     try {
       const term = this.current ?? (await this.load());
@@ -110,6 +132,16 @@ export class Shard implements TermHost, WaitingRoom {
     requestId: string,
     isWanted: () => boolean = () => true,
   ): Promise<Lease | 'none' | 'barred' | 'busy'> {
+    return this.find(term, member, isWanted, (task) => grant(term, member, task, requestId));
+  }
+
+  /** @param take what to do with a task that was found; when it yields nothing, ids are missing: they are fetched. */
+  private async find<T extends object>(
+    term: Term,
+    member: Member,
+    isWanted: () => boolean,
+    take: (task: TaskEntry) => T | undefined,
+  ): Promise<T | 'none' | 'barred' | 'busy'> {
     if (projectBar(member.row, term.project) !== undefined) return 'barred';
     const { context } = this;
     for (let reads = 0; reads <= context.limits.deepReadsMax; ) {
@@ -118,8 +150,8 @@ export class Shard implements TermHost, WaitingRoom {
       const picked = term.queue.pick(member.row.id, wanted);
       if (picked.kind === 'none') return 'none';
       if (picked.kind === 'task') {
-        const lease = grant(term, member, picked.task, requestId);
-        if (lease) return lease;
+        const taken = take(picked.task);
+        if (taken) return taken;
         await context.ids.fetch();
       } else {
         await term.queue.read(picked.started, member.row.id, wanted);
@@ -130,9 +162,9 @@ export class Shard implements TermHost, WaitingRoom {
   }
 
   /** @returns false when too many wait already. */
-  addWaiter(member: Member, requestId: string): boolean {
+  addWaiter(member: Member, requestId: string, sole: boolean): boolean {
     if (this.waiters.size >= this.context.limits.waitersMax && !this.waiters.has(member.row.id)) return false;
-    this.waiters.set(member.row.id, { member, requestId });
+    this.waiters.set(member.row.id, { member, requestId, sole, hintedUntilMs: 0 });
     member.waitingIn.add(this);
     return true;
   }
@@ -147,6 +179,10 @@ export class Shard implements TermHost, WaitingRoom {
     for (const waiter of this.waiters.values()) {
       if (!isReady(task)) return;
       if (this.isThere(waiter.member) && mayReceive(term, waiter.member) && suits(waiter.member, task)) {
+        if (!waiter.sole) {
+          if (this.hint(waiter)) return;
+          continue;
+        }
         const lease = grant(term, waiter.member, task, waiter.requestId);
         if (lease) {
           this.pushLease(term, waiter, lease);
@@ -173,8 +209,13 @@ export class Shard implements TermHost, WaitingRoom {
     const stillWaits = () => this.waiters.has(annotatorId) && this.isThere(waiter.member);
     if (!stillWaits()) return;
     try {
-      const picked = await this.pick(term, waiter.member, waiter.requestId, stillWaits);
-      if (typeof picked === 'object') this.pushLease(term, waiter, picked);
+      const picked = waiter.sole
+        ? await this.pick(term, waiter.member, waiter.requestId, stillWaits)
+        : await this.find(term, waiter.member, stillWaits, (task) => task);
+      if (typeof picked === 'object') {
+        if ('attempt' in picked) this.pushLease(term, waiter, picked);
+        else this.hint(waiter);
+      }
       if (picked === 'busy') this.serveAgain();
     } catch (error) {
       // Who waits does not ask again: a read that failed must not be the end of it.
@@ -219,6 +260,34 @@ export class Shard implements TermHost, WaitingRoom {
     if (this.current) this.termLost(this.current);
   }
 
+  /**
+   * Gives the shard back so that another node can take it at once. What was begun is saved first; what comes now is
+   * refused, and asked again there.
+   */
+  async handOver(): Promise<void> {
+    const term = this.current;
+    if (!term || this.leaving) return;
+    this.leaving = true;
+    try {
+      await term.saved();
+      term.end();
+      this.current = undefined;
+      this.dropWaiters();
+      await this.context.store.releaseShard(this.shardId, this.ownership.incarnation());
+      this.ownership.gave(this.shardId, this.projectId);
+    } finally {
+      this.leaving = false;
+    }
+  }
+
+  private dropWaiters(): void {
+    for (const annotatorId of [...this.waiters.keys()]) {
+      const member = this.waiters.get(annotatorId)?.member;
+      this.dropWaiter(annotatorId);
+      if (member) this.context.roster.letGo(member);
+    }
+  }
+
   stop(): void {
     this.stopped = true;
     this.reload?.cancel();
@@ -238,6 +307,7 @@ export class Shard implements TermHost, WaitingRoom {
         this.loadSoon();
         return undefined;
       }
+      this.ownership.took(this.shardId, this.projectId);
       this.current = term;
       await this.clashes.quarantine(term);
       await announceImports(term);
@@ -253,9 +323,24 @@ export class Shard implements TermHost, WaitingRoom {
     }
   }
 
-  private serveAgain(): void {
+  /**
+   * Says that there is something. Who does not come for it (the message may be lost) is passed over after a while, and
+   * everybody is looked at again.
+   *
+   * @returns false when they were told a moment ago.
+   */
+  private hint(waiter: Waiter): boolean {
+    const nowMs = this.context.clock.nowMs();
+    if (waiter.hintedUntilMs > nowMs) return false;
+    waiter.hintedUntilMs = nowMs + HINT_MS;
+    this.context.push(waiter.member.row.id, { kind: 'ready' });
+    this.serveAgain(HINT_MS);
+    return true;
+  }
+
+  private serveAgain(delayMs = RELOAD_MS): void {
     if (this.again || this.stopped) return;
-    this.again = this.context.clock.setTimer(RELOAD_MS, () => {
+    this.again = this.context.clock.setTimer(delayMs, () => {
       this.again = undefined;
       if (this.current) this.inBackground(this.serveWaiters(this.current));
     });
@@ -263,21 +348,27 @@ export class Shard implements TermHost, WaitingRoom {
 
   private loadSoon(): void {
     this.reload?.cancel();
+    this.reload = undefined;
     if (this.stopped) return;
+    // Another node serves it now: who waits here is asked for there, by their gateway.
+    if (this.ownership.isElsewhere(this.shardId)) {
+      this.dropWaiters();
+      return;
+    }
     this.reload = this.context.clock.setTimer(RELOAD_MS, () => {
       this.reload = undefined;
       this.inBackground(this.load());
     });
   }
 
-  private pushLease(term: Term, { member, requestId }: Waiter, lease: Lease): void {
+  private pushLease(term: Term, { member, requestId, sole }: Waiter, lease: Lease): void {
     // One request, one assignment: this annotator waits nowhere any more, unless the commit is lost.
     const rooms = [...member.waitingIn];
     this.context.roster.stopWaiting(member);
     this.inBackground(
       lease.saved.then((result) => {
-        if (result !== 'lost' || member.connections === 0) return;
-        for (const room of rooms) room.addWaiter(member, requestId);
+        if (result !== 'lost' || member.gateways.size === 0) return;
+        for (const room of rooms) room.addWaiter(member, requestId, sole);
       }),
     );
     term.write().onCommitted(() => {
@@ -295,7 +386,7 @@ export class Shard implements TermHost, WaitingRoom {
   }
 
   private isThere(member: Member): boolean {
-    return member.connections > 0 && !member.paused;
+    return member.gateways.size > 0 && !member.paused;
   }
 
   /** For work nobody waits for: what goes wrong is told to the operator; the state is on disk in any case. */

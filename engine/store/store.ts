@@ -18,7 +18,8 @@ export interface ProjectRow {
   readonly slug: string;
   readonly status: 'active' | 'paused' | 'archived';
   readonly settings: ProjectSettings;
-  readonly shardId: ShardId;
+  /** Its shards, by part: at least one. */
+  readonly shardIds: readonly ShardId[];
 }
 
 export interface AnnotatorRow {
@@ -168,6 +169,35 @@ export interface DraftWrite {
   readonly draftText: string | null;
 }
 
+/** A process of the cluster that renewed its row within a term, by the database's clock. */
+export interface NodeRow {
+  readonly incarnation: Incarnation;
+  readonly name: string;
+  readonly version: string;
+  /** Where the bus finds it; empty: nowhere. */
+  readonly address: string;
+  readonly roles: readonly NodeRole[];
+}
+
+export type NodeRole = 'gateway' | 'engine';
+
+/** Who owned a shard when this was read. `move` grows with every change of owner, over all shards. */
+export interface ShardOwner {
+  readonly shardId: ShardId;
+  readonly projectId: ProjectId;
+  readonly owner: Incarnation | null;
+  readonly move: number;
+}
+
+/** An open lease as somebody sees it who must find its shard. */
+export interface HeldLease {
+  readonly annotatorId: AnnotatorId;
+  readonly ref: AssignmentRef;
+  readonly shardId: ShardId;
+  readonly capacitySlot: number;
+  readonly requestId: string | null;
+}
+
 /** Everything one shard writes in one commit. Within a batch each row appears once, in its final state. */
 export interface ShardBatch {
   readonly shardId: ShardId;
@@ -190,22 +220,36 @@ export interface ShardBatch {
 
 /**
  * committed: all of it is durable. fenced: these shards are no longer this incarnation's, nothing was written.
- * failed: nothing was written; if a row of a task was refused because another is there already, the task. unknown: COMMIT was sent and the answer lost; ask `readBack`.
+ * over_capacity: this annotator's place of capacity was taken by another node's lease, nothing was written.
+ * failed: nothing was written; if a row of a task was refused because another is there already, the task.
+ * unknown: COMMIT was sent and the answer lost; ask `readBack`.
  */
 export type CommitOutcome =
   | { readonly kind: 'committed' }
   | { readonly kind: 'fenced'; readonly shardIds: readonly ShardId[] }
+  | { readonly kind: 'over_capacity'; readonly annotatorId: AnnotatorId }
   | { readonly kind: 'failed'; readonly error: Error; readonly clashingTask?: TaskId }
   | { readonly kind: 'unknown'; readonly error: Error };
 
 /** The engine's door to the database. Every method may throw when the database is away. */
 export interface Store {
-  joinNode(args: { name: string; version: string }): Promise<Incarnation>;
+  joinNode(args: {
+    name: string;
+    version: string;
+    address: string;
+    roles: readonly NodeRole[];
+  }): Promise<Incarnation>;
   /** @returns false when the row is gone: this incarnation is dead, whatever it thinks. */
   renewNode(incarnation: Incarnation): Promise<boolean>;
   /** Hands every shard over and ends the incarnation. */
   leaveNode(incarnation: Incarnation): Promise<void>;
   /** @returns the new epoch, or undefined while a live node owns the shard. */
+  /** Every process that renewed its row within the term, the oldest first. */
+  liveNodes(termMs: number): Promise<NodeRow[]>;
+  /** Gives one shard back, if it is still this incarnation's: anybody may take it at once. */
+  releaseShard(shardId: ShardId, incarnation: Incarnation): Promise<void>;
+  /** @returns shards whose owner changed after this move (0: all), of projects that are not archived. */
+  shardOwners(afterMove: number): Promise<ShardOwner[]>;
   takeShard(
     shardId: ShardId,
     incarnation: Incarnation,
@@ -227,6 +271,10 @@ export interface Store {
     notHadBy?: AnnotatorId;
   }): Promise<TaskRow[]>;
   readTask(projectId: ProjectId, taskId: TaskId): Promise<TaskRow | undefined>;
+  /** @returns the shard a task belongs to. */
+  shardOfTask(projectId: ProjectId, taskId: TaskId): Promise<ShardId | undefined>;
+  /** What these annotators hold, in whatever shard. */
+  openLeasesOf(annotatorIds: readonly AnnotatorId[]): Promise<HeldLease[]>;
   readAssignment(ref: AssignmentRef): Promise<AssignmentRow | undefined>;
   /** @returns the data of each as JSON text: whoever parses it knows its size. */
   readPayloads(taskIds: readonly TaskId[]): Promise<Map<TaskId, string>>;

@@ -126,6 +126,10 @@ export function createSockets(args: {
   });
 
   const stopPushes = engine.onPush((annotatorId, push) => {
+    if (push.kind === 'stale') {
+      for (const session of registry.of(annotatorId)) void session.tellState();
+      return;
+    }
     registry.tell(annotatorId, toWirePush(push));
     if (push.kind !== 'revoked' || push.reason !== 'annotator_banned') return;
     for (const session of registry.of(annotatorId)) session.end(wireErrorOf('annotator_banned'));

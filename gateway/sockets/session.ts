@@ -115,6 +115,21 @@ export class Session {
     else this.#socket.disconnect(true);
   }
 
+  /** Something that was said may have been lost: the client is given its whole state, unasked. Never rejects. */
+  async tellState(): Promise<void> {
+    if (this.#isClosed || this.#greeting !== undefined) return;
+    this.#outbox.stateAsked();
+    const outcome = await this.#run('session:sync', {});
+    if (this.#isClosed) return;
+    if (outcome.ok) {
+      const message = this.#outbox.numbered(outcome.body);
+      this.#outbox.write(() => this.#socket.emit('session:state', message));
+    }
+    this.#outbox.stateSent();
+    // A client that reads its state because the connection is new reads all of it: the sure way when this did not work.
+    if (!outcome.ok) this.end(outcome.error);
+  }
+
   /** Settles when the connection below is closed. */
   gone(): Promise<void> {
     return new Promise((resolve) => {

@@ -71,7 +71,10 @@ export function toWireError(refusal: Refusal): WireError {
   });
 }
 
-export function toWirePush(push: AnnotatorPush): UnnumberedPush {
+/** What is told in numbered events; `stale` is answered with the whole state instead. */
+export type EventPush = Exclude<AnnotatorPush, { kind: 'stale' }>;
+
+export function toWirePush(push: EventPush): UnnumberedPush {
   switch (push.kind) {
     case 'assigned':
       return { event: 'work:assigned', body: { assignment: toWireAssignment(push.assignment) } };

@@ -44,6 +44,15 @@ export class WatchedStore implements Store {
   renewNode: Store['renewNode'] = (...args) => this.run('renewNode', () => this.real.renewNode(...args));
   leaveNode: Store['leaveNode'] = (...args) => this.run('leaveNode', () => this.real.leaveNode(...args));
   takeShard: Store['takeShard'] = (...args) => this.run('takeShard', () => this.real.takeShard(...args));
+  liveNodes: Store['liveNodes'] = (...args) => this.run('liveNodes', () => this.real.liveNodes(...args));
+  releaseShard: Store['releaseShard'] = (...args) =>
+    this.run('releaseShard', () => this.real.releaseShard(...args));
+  shardOwners: Store['shardOwners'] = (...args) =>
+    this.run('shardOwners', () => this.real.shardOwners(...args));
+  shardOfTask: Store['shardOfTask'] = (...args) =>
+    this.run('shardOfTask', () => this.real.shardOfTask(...args));
+  openLeasesOf: Store['openLeasesOf'] = (...args) =>
+    this.run('openLeasesOf', () => this.real.openLeasesOf(...args));
   shardsWithOpenLeases: Store['shardsWithOpenLeases'] = () =>
     this.run('shardsWithOpenLeases', () => this.real.shardsWithOpenLeases());
   listProjects: Store['listProjects'] = () => this.run('listProjects', () => this.real.listProjects());

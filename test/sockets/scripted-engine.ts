@@ -15,6 +15,7 @@ import {
   type AssignmentRef,
   asId,
   type ProjectId,
+  type ShardId,
   type TaskId,
 } from '../../engine/ids.ts';
 import { ok, refuse } from '../../engine/refusals.ts';
@@ -54,6 +55,8 @@ export function viewOf(
     expiresInMs: 45_000,
     maxDurationMs: 1_800_000,
     attempt: 1,
+    capacitySlot: 0,
+    shardId: asId<ShardId>(1),
     ...more,
   };
 }
@@ -139,7 +142,16 @@ export class ScriptedEngine implements Engine {
   }
 
   status(): EngineStatus {
-    return { ready: true, shards: 1, leases: 0, waiting: 0, commits: 0, eventLoopLagMs: 0 };
+    return {
+      ready: true,
+      shards: 1,
+      leases: 0,
+      waiting: 0,
+      commits: 0,
+      nodes: 1,
+      bus: 'none',
+      eventLoopLagMs: 0,
+    };
   }
 
   start(): Promise<void> {

@@ -1,4 +1,4 @@
-import { asId, type Incarnation, type ShardId, type TaskId } from '../../ids.ts';
+import { type AnnotatorId, asId, type Incarnation, type ShardId, type TaskId } from '../../ids.ts';
 import type { Database, Transaction } from '../database.ts';
 import type { CommitOutcome, ShardBatch } from '../store.ts';
 import { fenceParameters, releaseParameters, rowsParameters } from './commit-rows.ts';
@@ -34,7 +34,12 @@ export async function commitBatches(
     if (code === FENCED) return { kind: 'fenced', shardIds: shardIds(detail, batches) };
     const cause = error instanceof Error ? error : new Error(String(error));
     if (sent.commit && !isRollback(code)) return { kind: 'unknown', error: cause };
-    const clashingTask = code === UNIQUE_VIOLATION ? taskOf(detail) : undefined;
+    const clash = code === UNIQUE_VIOLATION ? clashOf(detail) : new Map<string, number>();
+    const annotator = clash.get('annotator_id');
+    if (annotator !== undefined && clash.has('capacity_slot'))
+      return { kind: 'over_capacity', annotatorId: asId<AnnotatorId>(annotator) };
+    const task = clash.get('task_id');
+    const clashingTask = task === undefined ? undefined : asId<TaskId>(task);
     return { kind: 'failed', error: cause, ...(clashingTask === undefined ? {} : { clashingTask }) };
   }
 }
@@ -61,12 +66,17 @@ function shardIds(detail: string, batches: readonly ShardBatch[]): ShardId[] {
   return batches.map((batch) => batch.shardId).filter((id) => lost.has(String(id)));
 }
 
-/** From "Key (task_id, slot)=(17, 0) already exists.", in whatever language its words are. */
-function taskOf(detail: string): TaskId | undefined {
-  const [, names, values] = /\(([^)]*)\)=\(([^)]*)\)/.exec(detail) ?? [];
-  const index = names?.split(', ').indexOf('task_id') ?? -1;
-  const value = Number(values?.split(', ')[index]);
-  return index >= 0 && Number.isSafeInteger(value) ? asId<TaskId>(value) : undefined;
+/** The columns and values of "Key (task_id, slot)=(17, 0) already exists.", in whatever language its words are. */
+function clashOf(detail: string): Map<string, number> {
+  const [, names = '', values = ''] = /\(([^)]*)\)=\(([^)]*)\)/.exec(detail) ?? [];
+  const numbers = values.split(', ').map(Number);
+  return new Map(
+    names
+      .split(', ')
+      .flatMap((name, i): [string, number][] =>
+        Number.isSafeInteger(numbers[i]) ? [[name, numbers[i] ?? 0]] : [],
+      ),
+  );
 }
 
 function pgError(error: unknown): { code: string; detail: string } {

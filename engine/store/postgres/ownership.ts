@@ -1,9 +1,22 @@
 import type { Incarnation, ProjectId, ShardId } from '../../ids.ts';
+import { PROJECT_STATUS_CODES } from '../codes.ts';
 import type { Database } from '../database.ts';
+import type { NodeRole, NodeRow, ShardOwner } from '../store.ts';
 
-export async function joinNode(db: Database, args: { name: string; version: string }): Promise<Incarnation> {
-  const [row] = await db<{ incarnation: Incarnation; name: string; version: string }>('nodes')
-    .insert(args)
+interface NodeColumns {
+  incarnation: Incarnation;
+  name: string;
+  version: string;
+  address: string;
+  roles: string;
+}
+
+export async function joinNode(
+  db: Database,
+  args: { name: string; version: string; address: string; roles: readonly NodeRole[] },
+): Promise<Incarnation> {
+  const [row] = await db<NodeColumns>('nodes')
+    .insert({ ...args, roles: args.roles.join(',') })
     .returning('incarnation');
   if (!row) throw new Error('a node joined and got no incarnation');
   return row.incarnation;
@@ -41,6 +54,32 @@ export async function takeShard(
   );
   await db.raw(`delete from nodes where renewed_at < now() - interval '1 hour'`);
   return taken.rows[0];
+}
+
+export async function liveNodes(db: Database, termMs: number): Promise<NodeRow[]> {
+  const rows: NodeColumns[] = await db('nodes')
+    .whereRaw(`renewed_at > now() - ? * interval '1 millisecond'`, [termMs])
+    .orderBy('incarnation')
+    .select('incarnation', 'name', 'version', 'address', 'roles');
+  return rows.map((row) => ({ ...row, roles: rolesOf(row.roles) }));
+}
+
+/** A role that only a later release knows is left out. */
+function rolesOf(text: string): NodeRole[] {
+  return text.split(',').filter((role) => role === 'gateway' || role === 'engine');
+}
+
+export async function releaseShard(db: Database, shardId: ShardId, incarnation: Incarnation): Promise<void> {
+  await db('shards').where({ id: shardId, owner: incarnation }).update({ owner: null });
+}
+
+export async function shardOwners(db: Database, afterMove: number): Promise<ShardOwner[]> {
+  return db('shards as s')
+    .join('projects as p', 'p.id', 's.project_id')
+    .where('s.moved', '>', afterMove)
+    .whereNot('p.status', PROJECT_STATUS_CODES.archived)
+    .orderBy('s.moved')
+    .select({ shardId: 's.id', projectId: 's.project_id', owner: 's.owner', move: 's.moved' });
 }
 
 export async function shardsWithOpenLeases(

@@ -30,6 +30,9 @@ export function openPostgresStore(url: string): PostgresStore {
     joinNode: (args) => guarded(ownership.joinNode(reads, args)),
     renewNode: (incarnation) => guarded(ownership.renewNode(reads, incarnation)),
     leaveNode: (incarnation) => guarded(ownership.leaveNode(reads, incarnation)),
+    liveNodes: (termMs) => guarded(ownership.liveNodes(reads, termMs)),
+    releaseShard: (shardId, incarnation) => guarded(ownership.releaseShard(reads, shardId, incarnation)),
+    shardOwners: (afterMove) => guarded(ownership.shardOwners(reads, afterMove)),
     takeShard: (shardId, incarnation, termMs) =>
       guarded(ownership.takeShard(reads, shardId, incarnation, termMs)),
     shardsWithOpenLeases: () => guarded(ownership.shardsWithOpenLeases(reads)),
@@ -49,6 +52,8 @@ function readMethods(db: Database) {
     loadShard: (shardId) => guarded(read.loadShard(db, shardId)),
     readReady: (query) => guarded(read.readReady(db, query)),
     readTask: (projectId, taskId) => guarded(read.readTask(db, projectId, taskId)),
+    shardOfTask: (projectId, taskId) => guarded(read.shardOfTask(db, projectId, taskId)),
+    openLeasesOf: (annotatorIds) => guarded(read.openLeasesOf(db, annotatorIds)),
     readAssignment: (ref) => guarded(read.readAssignment(db, ref)),
     readPayloads: (taskIds) => guarded(read.readPayloads(db, taskIds)),
     readDraft: (taskId, annotatorId) => guarded(read.readDraft(db, taskId, annotatorId)),

@@ -15,6 +15,7 @@ import type { Database } from '../database.ts';
 import type {
   AnnotatorRow,
   AssignmentRow,
+  HeldLease,
   ImportChunk,
   OpenAssignmentRow,
   ProjectRow,
@@ -74,13 +75,13 @@ interface ProjectColumns {
   slug: string;
   status: number;
   settings: Partial<ProjectSettings>;
-  shardId: ShardId;
+  shardIds: ShardId[];
 }
 
 function projects(db: Database) {
-  return db('projects as p')
-    .join('shards as s', (join) => join.on('s.project_id', 'p.id').andOnVal('s.part', 0))
-    .select({ id: 'p.id', slug: 'p.slug', status: 'p.status', settings: 'p.settings', shardId: 's.id' });
+  return db('projects as p').select('p.id', 'p.slug', 'p.status', 'p.settings', {
+    shardIds: db.raw('array(select s.id from shards s where s.project_id = p.id order by s.part)'),
+  });
 }
 
 function toProject(row: ProjectColumns): ProjectRow {
@@ -226,6 +227,32 @@ export async function readTask(
     .where({ 't.project_id': projectId, 't.id': taskId })
     .first(TASK_COLUMNS);
   return row && toTask(row);
+}
+
+export async function shardOfTask(
+  db: Database,
+  projectId: ProjectId,
+  taskId: TaskId,
+): Promise<ShardId | undefined> {
+  const row: { shard_id: ShardId } | undefined = await db('tasks')
+    .where({ project_id: projectId, id: taskId })
+    .first('shard_id');
+  return row?.shard_id;
+}
+
+export async function openLeasesOf(db: Database, annotatorIds: readonly AnnotatorId[]): Promise<HeldLease[]> {
+  const rows: (Omit<HeldLease, 'ref'> & AssignmentRef)[] = await db('assignments')
+    .whereRaw('annotator_id = any (?::int[])', [`{${annotatorIds.join(',')}}`])
+    .where('state', '<=', ASSIGNMENT_STATE_CODES.active)
+    .select({
+      annotatorId: 'annotator_id',
+      projectId: 'project_id',
+      id: 'id',
+      shardId: 'shard_id',
+      capacitySlot: 'capacity_slot',
+      requestId: 'request_id',
+    });
+  return rows.map(({ projectId, id, ...rest }) => ({ ...rest, ref: { projectId, id } }));
 }
 
 export async function readAssignment(db: Database, ref: AssignmentRef): Promise<AssignmentRow | undefined> {
