@@ -1,6 +1,7 @@
 import type { TestProject } from 'vitest/node';
 import { migrate } from '../../app/migrate.ts';
 import { startTestCluster, sweepLeftClusters } from './cluster.ts';
+import { ensureRedis } from './redis.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -9,8 +10,9 @@ declare module 'vitest' {
   }
 }
 
-/** One Postgres for the whole run, migrated once. */
+/** One Postgres for the whole run, migrated once; and a redis-server that tests can start. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  ensureRedis();
   await sweepLeftClusters();
   const cluster = await startTestCluster();
   await migrate(cluster.url);

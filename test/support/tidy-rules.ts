@@ -67,9 +67,10 @@ const KEPT_FOR: readonly { package: RegExp; places: readonly string[] }[] = [
     places: ['engine/store/', 'app/', 'migrations/', 'knexfile.ts', 'test/', 'bench/'],
   },
   {
-    package: /^(fastify|@fastify\/.+|fastify-.+|socket\.io|@socket\.io\/.+|redis)$/,
+    package: /^(fastify|@fastify\/.+|fastify-.+|socket\.io|@socket\.io\/.+)$/,
     places: ['gateway/', 'app/', 'test/', 'bench/'],
   },
+  { package: /^redis$/, places: ['engine/bus/', 'app/', 'test/', 'bench/'] },
   { package: /^socket\.io-client$/, places: ['client/', 'test/', 'bench/'] },
   { package: /^(commander|cli-progress)$/, places: ['app/', 'bench/'] },
 ];
