@@ -51,7 +51,10 @@ describe('settings', () => {
     [{ HOST: 'not a host' }, 'HOST must be a host name'],
     [{ DATABASE_URL: 'mysql://x' }, 'DATABASE_URL must be a URL such as postgres://'],
     [{ REDIS_URL: '127.0.0.1:6379' }, 'REDIS_URL must be a URL such as redis://'],
-    [{ BATON_ROLES: 'gateway' }, 'BATON_ROLES must be gateway,engine: this release runs both in one process'],
+    [
+      { BATON_ROLES: 'gateway' },
+      'BATON_ROLES must be gateway,engine in a process without DATABASE_URL and REDIS_URL',
+    ],
     [{ BATON_ROLES: 'gateway,cook' }, 'BATON_ROLES must name roles out of gateway and engine'],
     [{ BATON_ADMIN_TOKEN: 'short' }, 'BATON_ADMIN_TOKEN must be at least 8 characters long'],
     [{ BATON_SAMPLE: 'no' }, 'BATON_SAMPLE must be 0'],

@@ -14,7 +14,7 @@ export interface Config {
   readonly dataDirectory: string;
   /** Undefined: the embedded Postgres of the data directory. */
   readonly databaseUrl: string | undefined;
-  /** Accepted and checked; one process alone needs none. */
+  /** How the processes of a cluster reach each other; one process alone needs none. */
   readonly redisUrl: string | undefined;
   readonly roles: readonly (typeof ROLES)[number][];
   readonly adminToken: string | undefined;
@@ -24,6 +24,8 @@ export interface Config {
   readonly nodeName: string;
   /** Origins of browser pages, beside the server's own, that may connect. */
   readonly allowedOrigins: readonly string[];
+  /** A proxy in front sets X-Forwarded-For: clients' addresses are taken from it. */
+  readonly trustProxy: boolean;
 }
 
 const SETTINGS = z.object({
@@ -44,10 +46,6 @@ const SETTINGS = z.object({
     .string()
     .transform((text) => [...new Set(text.split(',').map((role) => role.trim()))])
     .pipe(z.array(z.enum(ROLES, `must name roles out of ${ROLES.join(' and ')}, with a comma between them`)))
-    .refine(
-      (roles) => roles.length === ROLES.length,
-      `must be ${ROLES.join(',')}: this release runs both in one process`,
-    )
     .default([...ROLES]),
   BATON_ADMIN_TOKEN: z
     .string()
@@ -59,6 +57,13 @@ const SETTINGS = z.object({
     .enum(['0', '1'], 'must be 0 (no sample project) or 1 (an empty database gets one)')
     .transform((text) => text === '1')
     .default(true),
+  BATON_TRUST_PROXY: z
+    .enum(
+      ['0', '1'],
+      'must be 0 or 1 (a proxy in front sets X-Forwarded-For, and nobody else can reach this port)',
+    )
+    .transform((text) => text === '1')
+    .default(false),
   LOG_LEVEL: z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(', ')}`).default('info'),
   BATON_NODE_NAME: z
     .string()
@@ -79,6 +84,8 @@ const SETTINGS = z.object({
     .default([]),
 });
 
+const SPLIT_NEEDS = `must be ${ROLES.join(',')} in a process without DATABASE_URL and REDIS_URL: it would be alone`;
+
 /** The names that a server reads from its environment. */
 export const SETTING_NAMES = Object.keys(SETTINGS.shape);
 
@@ -95,6 +102,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const wrong = [
     ...(parsed.error?.issues ?? []).map((issue) => `${String(issue.path[0])} ${issue.message}.`),
     ...misspelled(environment),
+    ...(parsed.success && isSplitAlone(parsed.data) ? [`BATON_ROLES ${SPLIT_NEEDS}.`] : []),
   ];
   if (!parsed.success || wrong.length > 0) {
     throw new StartFailure(
@@ -116,7 +124,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     logLevel: settings.LOG_LEVEL,
     nodeName: settings.BATON_NODE_NAME ?? `${hostname()}-${process.pid}`,
     allowedOrigins: settings.BATON_ALLOWED_ORIGINS,
+    trustProxy: settings.BATON_TRUST_PROXY,
   };
+}
+
+/** A gateway or an engine alone could do nothing, and a second process must find the first one's database. */
+function isSplitAlone(settings: z.output<typeof SETTINGS>): boolean {
+  const isSplit = settings.BATON_ROLES.length < ROLES.length;
+  return isSplit && (settings.DATABASE_URL === undefined || settings.REDIS_URL === undefined);
 }
 
 /** BATON_DATADIR set by mistake would silently start an empty server: names of ours that we do not know are errors. */

@@ -1,14 +1,19 @@
+import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type Admin, createAdmin } from '../engine/admin/index.ts';
 import {
+  BusError,
   createEngine,
+  type Database,
   type Engine,
   type Incident,
   openDatabase,
   openPostgresStore,
+  RedisBus,
 } from '../engine/index.ts';
+import { readClusterId } from '../engine/store/cluster.ts';
 import { createAuthenticator } from '../gateway/auth/authenticator.ts';
 import { describeError } from '../gateway/describe-error.ts';
 import { createHttp, type HttpApp } from '../gateway/http/index.ts';
@@ -23,7 +28,7 @@ import { readVersion } from './version.ts';
 const ADMIN_CONNECTIONS = 10;
 const STEP_MS = { sockets: 2_500, http: 3_000, engine: 3_000, pools: 1_000 } as const;
 
-/** One process that does everything: engine, HTTP and sockets on one port. */
+/** One process of a cluster, or all of it: engine, HTTP and sockets on one port, by its roles. */
 export interface ServerNode {
   readonly admin: Admin;
   readonly engine: Engine;
@@ -47,52 +52,61 @@ export async function startNode(args: {
   const { config, databaseUrl, logger } = args;
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, prefix: 'baton_' });
+  const isGateway = config.roles.includes('gateway');
   const store = openPostgresStore(databaseUrl);
   const db = openDatabase({ url: databaseUrl, poolMax: ADMIN_CONNECTIONS, applicationName: 'baton admin' });
-  const engine = createEngine({
-    store,
-    nodeName: config.nodeName,
-    version: readVersion(),
-    onIncident: (incident) => report(logger, incident),
-    onCommit: commitMetrics(registry),
-  });
   const pools: StopStep = {
     name: 'pools',
     limitMs: STEP_MS.pools,
     run: () => Promise.all([store.close(), db.destroy()]),
   };
+  const bus = await openBus(config, db, logger).catch(async (error: unknown) => {
+    await stopInOrder([pools], logger);
+    throw startFailureOf(error);
+  });
+  const engine = createEngine({
+    store,
+    nodeName: config.nodeName,
+    version: readVersion(),
+    roles: config.roles,
+    ...(bus && { bus }),
+    onIncident: (incident) => report(logger, incident),
+    onCommit: commitMetrics(registry),
+  });
   try {
     await engine.start();
   } catch (error) {
-    await stopInOrder([pools], logger);
-    throw new StartFailure(
-      'database_unreachable',
-      `The database does not answer: ${messageOf(error)}.`,
-      'See that it runs.',
-      error,
+    await stopInOrder(
+      [{ name: 'bus', limitMs: STEP_MS.pools, run: async () => bus?.close() }, pools],
+      logger,
     );
+    throw startFailureOf(error);
   }
   const admin = createAdmin({ db, engine });
   const authenticator = createAuthenticator({ admin });
-  const { allowedOrigins } = config;
+  const { allowedOrigins, trustProxy } = config;
   const app = await createHttp({
     engine,
     admin,
     authenticator,
     logger,
     registry,
-    config: { allowedOrigins, version: readVersion() },
+    config: { allowedOrigins, trustProxy, version: readVersion() },
+    parts: isGateway ? 'all' : 'health',
   });
-  const sockets = createSockets({
-    httpServer: app.server,
-    engine,
-    authenticator,
-    logger,
-    config: { allowedOrigins },
-  });
-  connectionMetric(registry, sockets);
+  const sockets = isGateway
+    ? createSockets({
+        httpServer: app.server,
+        engine,
+        authenticator,
+        logger,
+        config: { allowedOrigins, trustProxy },
+      })
+    : undefined;
+  if (sockets) connectionMetric(registry, sockets);
+  clusterMetrics(registry, engine, bus);
   const steps: StopStep[] = [
-    { name: 'sockets', limitMs: STEP_MS.sockets, run: () => sockets.close() },
+    { name: 'sockets', limitMs: STEP_MS.sockets, run: async () => sockets?.close() },
     {
       name: 'http',
       limitMs: STEP_MS.http,
@@ -112,6 +126,30 @@ export async function startNode(args: {
       return stopped.promise;
     },
   };
+}
+
+/** @throws BusError; what the database throws. */
+async function openBus(config: Config, db: Database, logger: Logger): Promise<RedisBus | undefined> {
+  if (config.redisUrl === undefined) return undefined;
+  return new RedisBus({
+    url: config.redisUrl,
+    clusterId: await readClusterId(db),
+    address: randomUUID(),
+    onError: (error) => logger.warn(describeError(error), 'Redis'),
+  });
+}
+
+function startFailureOf(error: unknown): StartFailure {
+  if (error instanceof BusError) {
+    const remedy = 'See that it runs, or leave REDIS_URL out if this is the only process.';
+    return new StartFailure('redis_unusable', error.message, remedy, error);
+  }
+  return new StartFailure(
+    'database_unreachable',
+    `The database does not answer: ${messageOf(error)}.`,
+    'See that it runs.',
+    error,
+  );
 }
 
 async function listen(app: HttpApp, config: Config): Promise<{ host: string; port: number }> {
@@ -144,6 +182,32 @@ function commitMetrics(registry: Registry): (durationMs: number, batches: readon
     registers: [registry],
   });
   return (durationMs) => seconds.observe(durationMs / 1_000);
+}
+
+function clusterMetrics(registry: Registry, engine: Engine, bus: RedisBus | undefined): void {
+  const registers = [registry];
+  const nodes: Gauge = new Gauge({
+    name: 'baton_cluster_nodes',
+    help: 'Live processes of the cluster, as this one sees them.',
+    registers,
+    collect: () => nodes.set(engine.status().nodes),
+  });
+  if (!bus) return;
+  const messages: Gauge<'what'> = new Gauge({
+    name: 'baton_bus_messages',
+    help: 'Messages between nodes since the start of this process: sent, received, dropped, malformed.',
+    labelNames: ['what'],
+    registers,
+    collect: () => {
+      for (const [what, count] of Object.entries(bus.counts)) messages.set({ what }, count);
+    },
+  });
+  const up: Gauge = new Gauge({
+    name: 'baton_bus_up',
+    help: '1 while the other nodes can be reached.',
+    registers,
+    collect: () => up.set(bus.isUp ? 1 : 0),
+  });
 }
 
 function connectionMetric(registry: Registry, sockets: SocketGateway): void {

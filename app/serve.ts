@@ -23,6 +23,7 @@ export interface Welcome {
   readonly docs: string;
   readonly dataDirectory: string;
   readonly database: string;
+  /** Empty for a process that is no gateway. */
   readonly adminToken: string;
   /** Of the sample project's annotator, if this server made one. */
   readonly annotatorToken?: string;
@@ -67,11 +68,12 @@ export async function serve(config: Config): Promise<Server> {
     await migrate(database.url);
     const node = await startNode({ config, databaseUrl: database.url, logger: log.logger });
     steps.unshift({ name: 'node', limitMs: 10_000, run: () => node.stop() });
-    const adminToken = await ensureAdminToken(config, node, directory.path);
+    const isGateway = config.roles.includes('gateway');
+    const adminToken = isGateway ? await ensureAdminToken(config, node, directory.path) : '';
     const sample = await ensureSample({
       admin: node.admin,
       dataDirectory: directory.path,
-      wanted: config.sample,
+      wanted: isGateway && config.sample,
     });
     const { host, port } = await node.listen();
     const url = `http://${reachable(host)}:${port}`;

@@ -15,6 +15,7 @@ export type StartFailureCode =
   | 'postgres_account'
   | 'postgres_binaries'
   | 'postgres_failed'
+  | 'redis_unusable'
   | 'sample_failed';
 
 /**

@@ -1,3 +1,4 @@
+export { BusError, makeRedisClient, RedisBus } from './bus/redis-bus.ts';
 export type { Incident } from './context.ts';
 export type * from './door.ts';
 export { createEngine, type EngineOptions } from './engine.ts';

@@ -13,12 +13,13 @@ Settings, from the environment:
   HOST                   127.0.0.1       0.0.0.0: every address of this machine
   BATON_DATA_DIR         ./.baton        the embedded database, and the tokens printed at start
   DATABASE_URL                           a Postgres of your own (15 or later); then none is embedded
-  REDIS_URL                              checked, and not needed by one process
-  BATON_ROLES            gateway,engine
+  REDIS_URL                              a Redis (7 or later) through which several processes reach each other
+  BATON_ROLES            gateway,engine  what this process does: gateway, engine or both
   BATON_ADMIN_TOKEN                      fixes the first admin's token (default: made once, kept in the data directory)
   BATON_SAMPLE           1               0: an empty database gets no sample project
   BATON_NODE_NAME        <host>-<pid>
   BATON_ALLOWED_ORIGINS                  origins of other web pages that may connect, with commas between them
+  BATON_TRUST_PROXY      0               1: clients' addresses are taken from X-Forwarded-For
   LOG_LEVEL              info            trace, debug, info, warn, error, fatal, silent
 
 Examples:
@@ -108,8 +109,12 @@ function welcomeText(welcome: Welcome, fixedToken: string | undefined): string {
     ['Server', welcome.url],
     ['API docs', welcome.docs],
     ['Data', `${welcome.dataDirectory} (${welcome.database})`],
-    ['Admin token', fixedToken === undefined ? welcome.adminToken : 'the one in BATON_ADMIN_TOKEN'],
   ];
+  if (welcome.adminToken !== '')
+    rows.push([
+      'Admin token',
+      fixedToken === undefined ? welcome.adminToken : 'the one in BATON_ADMIN_TOKEN',
+    ]);
   if (welcome.annotatorToken !== undefined)
     rows.push(['Annotator token', `${welcome.annotatorToken} (sample project "pandalm")`]);
   const lines = rows.map(([label, value]) => `  ${label.padEnd(16)} ${value}`);

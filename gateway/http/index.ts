@@ -44,6 +44,8 @@ export interface HttpOptions {
   readonly config?: Partial<HttpConfig>;
   /** A registry for /metrics that others add to; without one there is one with Node's own metrics. */
   readonly registry?: Registry;
+  /** `health`: a process that is no gateway answers nothing but /health and /metrics. */
+  readonly parts?: 'all' | 'health';
 }
 
 /**
@@ -64,7 +66,7 @@ export async function createHttp(options: HttpOptions): Promise<HttpApp> {
   await limitRates(app, config);
   await describeApi(app, config.version);
   readJsonBodies(app);
-  addRoutes(app, context);
+  addRoutes(app, context, options.parts ?? 'all');
   await app.ready();
   return app;
 }
@@ -130,8 +132,9 @@ async function limitRates(app: HttpApp, config: HttpConfig): Promise<void> {
   });
 }
 
-function addRoutes(app: HttpApp, context: HttpContext): void {
+function addRoutes(app: HttpApp, context: HttpContext, parts: 'all' | 'health'): void {
   healthRoutes(app, context);
+  if (parts === 'health') return;
   meRoutes(app, context);
   projectRoutes(app, context);
   memberRoutes(app, context);

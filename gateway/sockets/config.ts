@@ -4,6 +4,8 @@ import { WIRE_LIMITS } from '../../protocol/limits.ts';
 export interface SocketConfig {
   /** Origins of pages that may connect, beside pages of this very host; `*`: all. Programs send no origin and may. */
   readonly allowedOrigins: readonly string[] | '*';
+  /** The last entry of X-Forwarded-For is where a connection comes from. */
+  readonly trustProxy: boolean;
   readonly maxConnections: number;
   /** Connections that have shown no good token yet, beside those that have. */
   readonly pendingMax: number;
@@ -39,6 +41,7 @@ export interface SocketConfig {
 
 export const DEFAULT_SOCKET_CONFIG: SocketConfig = {
   allowedOrigins: [],
+  trustProxy: false,
   maxConnections: 20_000,
   pendingMax: 1_000,
   pendingPerAddressMax: 250,

@@ -1,4 +1,4 @@
-import type { Server as HttpServer } from 'node:http';
+import type { Server as HttpServer, IncomingMessage } from 'node:http';
 import { Server } from 'socket.io';
 import type { Engine } from '../../engine/door.ts';
 import { wireErrorOf } from '../../protocol/errors.ts';
@@ -76,12 +76,12 @@ export function createSockets(args: {
     allowRequest: (request, answer) => {
       const hasRoom =
         io.engine.clientsCount < config.maxConnections + config.pendingMax &&
-        lobby.hasRoomFor(request.socket.remoteAddress ?? '');
+        lobby.hasRoomFor(addressOf(request, config.trustProxy));
       answer(null, hasRoom && !isClosing);
     },
   });
   io.engine.on('connection', (connection: AnnotatorSocket['conn']) => {
-    lobby.enter(connection, connection.remoteAddress);
+    lobby.enter(connection, addressOf(connection.request, config.trustProxy));
     connection.once('close', () => lobby.leave(connection));
   });
 
@@ -97,8 +97,9 @@ export function createSockets(args: {
     joining.add(socket.conn);
     try {
       if (isClosing) throw new AdmissionError('shutting_down', config.retryAfterMs);
-      const { headers, address, auth } = socket.handshake;
+      const { headers, auth } = socket.handshake;
       const { origin, host } = headers;
+      const address = addressOf(socket.request, config.trustProxy);
       const handshake = { origin, host, address, token: auth.token };
       admitted.set(socket, await admit(handshake, { ...services, failedLogins }));
       lobby.leave(socket.conn);
@@ -169,4 +170,11 @@ export function createSockets(args: {
     clearTimeout(timer);
     io.engine.close();
   }
+}
+
+/** Where a connection comes from. What a client itself put into the header stands before what the proxy added. */
+function addressOf(request: IncomingMessage, trustProxy: boolean): string {
+  const forwarded = trustProxy ? request.headers['x-forwarded-for'] : undefined;
+  const last = (Array.isArray(forwarded) ? forwarded.join(',') : forwarded)?.split(',').at(-1)?.trim();
+  return last || (request.socket.remoteAddress ?? '');
 }

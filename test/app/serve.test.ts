@@ -200,10 +200,10 @@ describe('a start is refused clearly', () => {
   });
 
   test('when a setting is wrong, or the database is away', async () => {
-    const wrong = await refused({ PORT: 'http', BATON_ROLES: 'engine' });
+    const wrong = await refused({ PORT: 'http', BATON_ROLES: 'cook' });
     expect(wrong.code).toBe(1);
     expect(wrong.stderr).toContain('PORT must be a port number');
-    expect(wrong.stderr).toContain('BATON_ROLES must be gateway,engine');
+    expect(wrong.stderr).toContain('BATON_ROLES must name roles');
     const away = await refused({ DATABASE_URL: 'postgres://nobody:secret-word@127.0.0.1:1/none' });
     expect(away.code).toBe(1);
     expect(away.stderr).toContain('The database cannot be reached');
