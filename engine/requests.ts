@@ -39,6 +39,7 @@ export class Requests {
     const answer = this.context.roster
       .use(request.annotatorId, (member) => {
         member.elsewhere = new Set(request.elsewhere);
+        if (request.rev > 0) this.context.roster.connected(member, request.gateway, request.rev);
         return this.answer(member, request);
       })
       .finally(() => this.underWay.delete(key));

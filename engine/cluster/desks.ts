@@ -100,6 +100,13 @@ export class Desks {
     return state;
   }
 
+  /** The number of a message that says that they are here; 0 when they are not. */
+  presence(desk: Desk): number {
+    if (desk.sockets === 0) return 0;
+    this.revision += 1;
+    return this.revision;
+  }
+
   /** The engine will be told that they are here with the message that follows. */
   engage(desk: Desk, address: Address): void {
     desk.engaged.add(address);

@@ -83,6 +83,7 @@ const receipt = z.object({
 
 const nodeRequestFields = {
   gateway: address,
+  rev: count,
   projects: z.array(text).exactOptional(),
   first: projectId.exactOptional(),
   take: z.array(shardId),

@@ -8,6 +8,8 @@ import type { Json } from '../settings.ts';
 export interface NodeRequest {
   readonly annotatorId: AnnotatorId;
   readonly gateway: Address;
+  /** Who asks is there (see `attach`); 0: they have no socket at the gateway. */
+  readonly rev: number;
   readonly requestId: string;
   /** Slugs; absent: any. */
   readonly projects?: readonly string[];

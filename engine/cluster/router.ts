@@ -169,6 +169,7 @@ export class Router {
   ): Omit<NodeRequest, 'annotatorId' | 'requestId'> {
     return {
       gateway: this.desks.address,
+      rev: this.desks.presence(desk),
       ...(projects === undefined ? {} : { projects }),
       ...(candidate.first === undefined ? {} : { first: candidate.first }),
       take: candidate.take,

@@ -86,7 +86,7 @@ export class NodeLease {
     const sentMs = this.args.clock.nowMs();
     const lapsedMs = this.trustedUntilMs;
     try {
-      if (await this.args.store.renewNode(this.incarnation())) {
+      if (await this.args.store.renewNode(this.incarnation(), TERM_MS)) {
         this.trustedUntilMs = sentMs + TERM_MS - MARGIN_MS;
         if (lapsedMs <= this.args.clock.nowMs()) this.args.onTrusted();
         return;

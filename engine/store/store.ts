@@ -239,8 +239,8 @@ export interface Store {
     address: string;
     roles: readonly NodeRole[];
   }): Promise<Incarnation>;
-  /** @returns false when the row is gone: this incarnation is dead, whatever it thinks. */
-  renewNode(incarnation: Incarnation): Promise<boolean>;
+  /** @returns false when the row is gone, or was not renewed for a term: this incarnation is dead, whatever it thinks. */
+  renewNode(incarnation: Incarnation, termMs: number): Promise<boolean>;
   /** Hands every shard over and ends the incarnation. */
   leaveNode(incarnation: Incarnation): Promise<void>;
   /** @returns the new epoch, or undefined while a live node owns the shard. */

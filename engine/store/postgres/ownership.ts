@@ -22,8 +22,12 @@ export async function joinNode(
   return row.incarnation;
 }
 
-export async function renewNode(db: Database, incarnation: Incarnation): Promise<boolean> {
-  return (await db('nodes').where({ incarnation }).update({ renewed_at: db.fn.now() })) === 1;
+export async function renewNode(db: Database, incarnation: Incarnation, termMs: number): Promise<boolean> {
+  const renewed = await db('nodes')
+    .where({ incarnation })
+    .whereRaw(`renewed_at > now() - ? * interval '1 millisecond'`, [termMs])
+    .update({ renewed_at: db.fn.now() });
+  return renewed === 1;
 }
 
 export async function leaveNode(db: Database, incarnation: Incarnation): Promise<void> {

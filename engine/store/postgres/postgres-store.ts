@@ -28,7 +28,7 @@ export function openPostgresStore(url: string): PostgresStore {
   return {
     ...readMethods(reads),
     joinNode: (args) => guarded(ownership.joinNode(reads, args)),
-    renewNode: (incarnation) => guarded(ownership.renewNode(reads, incarnation)),
+    renewNode: (incarnation, termMs) => guarded(ownership.renewNode(reads, incarnation, termMs)),
     leaveNode: (incarnation) => guarded(ownership.leaveNode(reads, incarnation)),
     liveNodes: (termMs) => guarded(ownership.liveNodes(reads, termMs)),
     releaseShard: (shardId, incarnation) => guarded(ownership.releaseShard(reads, shardId, incarnation)),
