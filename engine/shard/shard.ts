@@ -102,7 +102,8 @@ export class Shard implements TermHost, WaitingRoom {
     this.commands += 1;
     try {
       const term = this.current ?? (await this.load());
-      return term ? await command(term) : this.unavailable();
+      // While it was loaded it may have been lost, or given to another node.
+      return term?.alive ? await command(term) : this.unavailable();
     } catch (error) {
       if (error instanceof StoreError) return this.unavailable();
       throw error;

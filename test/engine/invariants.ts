@@ -7,7 +7,7 @@ import {
   TRANSITION_CODES as TRANSITION,
 } from '../../engine/store/codes.ts';
 
-interface TaskRow {
+export interface TaskRow {
   id: number;
   shard_id: number;
   state: number;
@@ -20,7 +20,7 @@ interface TaskRow {
   had: number[];
 }
 
-interface AssignmentRow {
+export interface AssignmentRow {
   id: number;
   shard_id: number;
   task_id: number;
@@ -30,14 +30,14 @@ interface AssignmentRow {
   state: number;
 }
 
-interface AnnotationRow {
+export interface AnnotationRow {
   assignment_id: number;
   task_id: number;
   annotator_id: number;
   counted: boolean;
 }
 
-interface TransitionRow {
+export interface TransitionRow {
   shard_id: number;
   seq: number;
   task_id: number | null;
@@ -61,9 +61,9 @@ const COUNTER_NAMES = [
   'expired',
   'abandoned',
 ] as const;
-type ShardRow = Record<(typeof COUNTER_NAMES)[number] | 'id' | 'last_seq', number>;
+export type ShardRow = Record<(typeof COUNTER_NAMES)[number] | 'id' | 'last_seq', number>;
 
-interface Rows {
+export interface Rows {
   readonly tasks: readonly TaskRow[];
   readonly assignments: readonly AssignmentRow[];
   readonly annotations: readonly AnnotationRow[];
@@ -75,7 +75,11 @@ interface Rows {
 
 /** Holds what is in the database against I1, I2, I4, I5 and I7. @returns everything that is wrong, in words. */
 export async function violations(db: Database): Promise<string[]> {
-  const rows = await readAll(db);
+  return violationsIn(await readAll(db));
+}
+
+/** The same of rows that lie elsewhere. */
+export function violationsIn(rows: Rows): string[] {
   return [...slots(rows), ...capacity(rows), ...answers(rows), ...history(rows), ...counters(rows)];
 }
 
