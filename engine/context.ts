@@ -30,6 +30,12 @@ export interface Incident {
   readonly detail?: string;
 }
 
+/**
+ * A protection that can be taken out, so that a test can see the simulator notice that it is missing. Nothing but a test
+ * sets one: no setting of a server leads here.
+ */
+export type Weakness = 'stale_timer' | 'idempotency' | 'takeover_grace';
+
 /** What every shard of a node shares. */
 export interface EngineContext {
   readonly store: Store;
@@ -40,6 +46,7 @@ export interface EngineContext {
   readonly ids: AssignmentIds;
   readonly payloads: Payloads;
   readonly committer: Committer;
+  readonly without: ReadonlySet<Weakness>;
   /** False when this node may no longer trust its own ownership: nothing is granted then. */
   mayGrant(): boolean;
   push(annotatorId: AnnotatorId, push: NodePush): void;

@@ -2,7 +2,7 @@ import type { Bus } from './bus/bus.ts';
 import { Catalog } from './catalog.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { Cluster } from './cluster/cluster.ts';
-import type { Incident } from './context.ts';
+import type { Incident, Weakness } from './context.ts';
 import type { Engine, EngineStatus, FeedListener, PushSink } from './door.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { EngineNode } from './node.ts';
@@ -21,6 +21,8 @@ export interface EngineOptions {
   readonly clock?: Clock;
   readonly random?: () => number;
   readonly limits?: Partial<Limits>;
+  /** For tests of tests alone. @see Weakness */
+  readonly without?: readonly Weakness[];
   readonly onIncident: (incident: Incident) => void;
   /** Called after each commit, for metrics. */
   readonly onCommit?: (durationMs: number, batches: readonly ShardBatch[]) => void;
@@ -83,6 +85,7 @@ class EngineProcess implements Engine {
         clock,
         limits,
         catalog: this.catalog,
+        without: new Set(options.without),
         incarnation: () => this.lease.incarnation(),
         mayGrant: () => this.running && this.lease.mayGrant(),
         ...this.cluster.forNode(feed),

@@ -26,6 +26,7 @@ export interface NodeOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly limits: Limits;
+  readonly without: EngineContext['without'];
   readonly catalog: Catalog;
   readonly directory: Directory;
   /** This very process. */
@@ -58,6 +59,7 @@ export class EngineNode {
       roster: new Roster({ store, clock, retryAfterMs: limits.retryAfterMs }),
       requests: new RecentRequests(limits.recentMax * 8),
       ids: new AssignmentIds(store, (error) => incident({ kind: 'read_failed', error })),
+      without: options.without,
       payloads: new Payloads(store, clock, limits.payloadCacheBytes),
       committer: new Committer({
         store,

@@ -5,6 +5,7 @@ import type { Knex } from 'knex';
  *
  * - nodes: where a process can be reached on the bus, and what it does;
  * - shards: `moved` is higher after every change of owner, so that a node learns of them by reading what is new;
+ * - assignments: a request id leads to one open lease, whichever engine was asked;
  * - cluster: which cluster this database is; two of them may share a Redis.
  */
 export async function up(knex: Knex): Promise<void> {
@@ -25,6 +26,10 @@ export async function up(knex: Knex): Promise<void> {
     create trigger shards_created before insert on shards for each row execute function shard_moved();
     update shards set moved = nextval('shard_moves');
 
+    -- I4: two engines that are asked with one request id, because an answer was lost, do not both lease something for it.
+    create unique index assignments_request on assignments (annotator_id, request_id)
+      where state <= 2 and request_id is not null;
+
     create table cluster (
       only_row boolean primary key default true check (only_row),
       id       uuid not null default gen_random_uuid()
@@ -36,6 +41,7 @@ export async function up(knex: Knex): Promise<void> {
 export async function down(knex: Knex): Promise<void> {
   await knex.raw(`
     drop table cluster;
+    drop index assignments_request;
     drop trigger shards_created on shards;
     drop trigger shards_owner_changed on shards;
     drop function shard_moved();

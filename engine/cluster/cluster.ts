@@ -87,7 +87,8 @@ export class Cluster {
       feed: (projectId, seq) => this.args.feed(projectId, seq),
       changed: () => void this.directory.refresh(),
     };
-    const peers = bus && new Peers({ bus, clock, retryAfterMs, door: node?.door, events, incident });
+    const door = () => (this.args.self() === undefined ? undefined : node?.door);
+    const peers = bus && new Peers({ bus, clock, retryAfterMs, door, events, incident });
     this.peers = peers;
     const routes = new Routes({
       store,

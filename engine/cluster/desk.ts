@@ -8,6 +8,7 @@ export interface DeskLease {
   readonly ref: AssignmentRef;
   readonly shardId: ShardId;
   readonly capacitySlot: number;
+  readonly requestId: string | null;
 }
 
 /**
@@ -22,6 +23,8 @@ export class Desk {
   wait: { readonly requestId: string; readonly projects: readonly string[] | undefined } | undefined;
   /** Engines that were told that they are here. */
   readonly engaged = new Set<Address>();
+  /** A request was asked here or at another gateway, and what came of it is not known: the database says it. */
+  isUnsure = true;
   grace: Timer | undefined;
   private last: Promise<unknown> = Promise.resolve();
 
@@ -39,8 +42,8 @@ export class Desk {
     return turn;
   }
 
-  took(view: AssignmentView): void {
+  took(view: AssignmentView, requestId: string | null = null): void {
     const { ref, shardId, capacitySlot } = view;
-    this.leases.set(ref.id, { ref, shardId, capacitySlot });
+    this.leases.set(ref.id, { ref, shardId, capacitySlot, requestId });
   }
 }

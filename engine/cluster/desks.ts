@@ -129,8 +129,8 @@ export class Desks {
     try {
       const held = await this.args.held.read(desk.annotatorId);
       desk.leases.clear();
-      for (const { ref, shardId, capacitySlot } of held)
-        desk.leases.set(ref.id, { ref, shardId, capacitySlot });
+      for (const { ref, shardId, capacitySlot, requestId } of held)
+        desk.leases.set(ref.id, { ref, shardId, capacitySlot, requestId });
       return true;
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;

@@ -43,7 +43,8 @@ export class Peers {
     readonly bus: Bus;
     readonly clock: Clock;
     readonly retryAfterMs: number;
-    readonly door: NodeDoor | undefined;
+    /** This process's own engine; nothing while it has not joined. */
+    readonly door: () => NodeDoor | undefined;
     readonly events: PeerEvents;
     readonly incident: EngineContext['incident'];
   };
@@ -161,7 +162,8 @@ export class Peers {
   }
 
   private async serve(message: { id: number; method: string; args?: unknown }, from: Address): Promise<void> {
-    const { bus, door, incident } = this.args;
+    const { bus, incident } = this.args;
+    const door = this.args.door();
     try {
       const result = door ? await answerCall(door, message) : this.unavailable();
       if (result === undefined) this.dropped(`call of ${message.method}`);

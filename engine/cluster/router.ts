@@ -119,6 +119,8 @@ export class Router {
     projects: readonly string[] | undefined,
     first?: AssignmentRef,
   ): Promise<Result<RequestAnswer>> {
+    const repeated = await this.repeated(desk, { requestId, projects });
+    if (repeated) return repeated;
     const refusals: Refusal[] = [];
     let reasons: WaitingReasons | undefined;
     const candidates = this.routes.candidates(projects, first?.projectId);
@@ -127,6 +129,7 @@ export class Router {
     for (const candidate of candidates) {
       const answer = await this.ask(desk, candidate, asked);
       if (!answer.ok) {
+        desk.isUnsure = true;
         refusals.push(answer);
       } else if ('assignment' in answer.value) {
         this.noteAnswer(desk, asked, answer.value, candidate);
@@ -141,6 +144,27 @@ export class Router {
     this.noteAnswer(desk, asked, { waiting: reasons });
     if (away > 0) this.desks.serveAgain(desk);
     return ok({ waiting: reasons });
+  }
+
+  /**
+   * The lease that this request id led to at another engine, when an answer was lost, or given to another gateway. Two
+   * engines that are asked at the same time are told apart by the database.
+   */
+  private async repeated(
+    desk: Desk,
+    asked: { requestId: string; projects: readonly string[] | undefined },
+  ): Promise<Result<RequestAnswer> | undefined> {
+    if (!desk.isUnsure || this.routes.onlyEngine()) return undefined;
+    if (!(await this.desks.readHoldings(desk))) return this.unavailable();
+    desk.isUnsure = false;
+    const lease = [...desk.leases.values()].find((one) => one.requestId === asked.requestId);
+    if (!lease) return undefined;
+    const answer = await this.atOwner(desk, lease.ref, (_node, owner) =>
+      this.ask(desk, { ...owner, isOnly: false }, asked),
+    );
+    if (answer.ok) this.noteAnswer(desk, asked, answer.value);
+    else desk.isUnsure = true;
+    return answer;
   }
 
   private async ask(
@@ -185,7 +209,7 @@ export class Router {
     from?: Candidate,
   ): void {
     if ('assignment' in answer) {
-      desk.took(answer.assignment);
+      desk.took(answer.assignment, asked.requestId);
       desk.wait = undefined;
       if (from && !from.isOnly) this.desks.stopWaiting(desk, from.address);
     } else {

@@ -20,7 +20,7 @@ export function lookAtDueLeases(term: Term): TaskEntry[] {
   for (let looks = 0; looks < LOOKS_PER_TURN_MAX; looks++) {
     const lease = term.deadlines.peek();
     if (!lease || lease.dueMs > nowMs) break;
-    if (leaseEndsMs(lease) > nowMs) {
+    if (leaseEndsMs(lease) > nowMs && !term.context.without.has('stale_timer')) {
       goOn(term, lease, nowMs);
     } else {
       expire(term, lease, nowMs);

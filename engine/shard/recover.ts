@@ -73,7 +73,10 @@ function byTask(open: readonly OpenAssignmentRow[]): Map<TaskId, OpenAssignmentR
 function resumeLease(term: Term, task: TaskEntry, row: OpenAssignmentRow): void {
   const { settings } = term.project;
   const nowMs = term.context.clock.nowMs();
-  const graceMs = Math.max(settings.heartbeatMs, settings.reconnectGraceMs);
+  const { without } = term.context;
+  const graceMs = without.has('takeover_grace')
+    ? 0
+    : Math.max(settings.heartbeatMs, settings.reconnectGraceMs);
   const member = term.context.roster.peek(row.annotatorId);
   if (!member) throw new Error(`annotator ${row.annotatorId} holds a lease and is not there`);
   const lease: Lease = {

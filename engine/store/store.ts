@@ -220,7 +220,8 @@ export interface ShardBatch {
 
 /**
  * committed: all of it is durable. fenced: these shards are no longer this incarnation's, nothing was written.
- * over_capacity: this annotator's place of capacity was taken by another node's lease, nothing was written.
+ * over_capacity: another node leased something to this annotator that this one did not know of, in the same place of
+ * capacity or for the same request; nothing was written.
  * failed: nothing was written; if a row of a task was refused because another is there already, the task.
  * unknown: COMMIT was sent and the answer lost; ask `readBack`.
  */

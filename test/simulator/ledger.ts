@@ -41,10 +41,16 @@ export class Ledger {
   granted(requestId: string, view: AssignmentView): void {
     const { id } = view.ref;
     const before = this.grants.get(requestId);
-    if (before !== undefined && before !== id)
+    // Which request led to a lease that has ended is remembered for a while, not for ever: then it is a new request.
+    if (before !== undefined && before !== id && this.isOpen(before))
       this.problems.push(`I4: request ${requestId} led to ${before} and to ${id}`);
     this.grants.set(requestId, id);
     if (!this.database.assignments.has(id)) this.problems.push(`I3: lease ${id} was told and is not on disk`);
+  }
+
+  private isOpen(id: number): boolean {
+    const state = this.database.assignments.get(id)?.state;
+    return state === 'offered' || state === 'active';
   }
 
   submitted(view: AssignmentView, receipt: Receipt): void {

@@ -27,7 +27,7 @@ import { type AssignmentState, MACHINE_VERSION } from '../../machines/index.ts';
 import type { Rows } from '../engine/invariants.ts';
 
 /** Checks that can be taken out, to see that the simulator notices. */
-export type Weakness = 'fence' | 'capacity';
+export type DatabaseWeakness = 'fence' | 'capacity' | 'idempotency';
 
 export interface SimShard {
   readonly id: ShardId;
@@ -92,12 +92,12 @@ export class SimDatabase {
   readonly transitions: SimTransition[] = [];
   readonly chunks = new Map<number, { id: number; shardId: ShardId; created: number }>();
   readonly nowMs: () => number;
-  private readonly without: ReadonlySet<Weakness>;
+  private readonly without: ReadonlySet<DatabaseWeakness>;
   private readonly open = new Set<SimAssignment>();
   private lastId = 0;
   private lastMove = 0;
 
-  constructor(args: { nowMs: () => number; without?: readonly Weakness[] }) {
+  constructor(args: { nowMs: () => number; without?: readonly DatabaseWeakness[] }) {
     this.nowMs = args.nowMs;
     this.without = new Set(args.without ?? []);
   }
@@ -241,7 +241,7 @@ export class SimDatabase {
 
   /** The unique indexes, over the rows as the whole commit would leave them. */
   private clashOf(batches: readonly ShardBatch[]): CommitOutcome | undefined {
-    const after = new Map<number, Omit<SimAssignment, 'grantedMs' | 'requestId'>>();
+    const after = new Map<number, Omit<SimAssignment, 'grantedMs'>>();
     const touched = new Set<TaskId>();
     const touchedAnnotators = new Set<AnnotatorId>();
     for (const batch of batches) {
@@ -260,6 +260,7 @@ export class SimDatabase {
     const slots = new Set<string>();
     const holders = new Set<string>();
     const places = new Set<string>();
+    const requests = new Set<string>();
     const rows = [...this.assignments.values()].filter(
       (row) => !after.has(row.id) && (touched.has(row.taskId) || this.open.has(row)),
     );
@@ -278,6 +279,10 @@ export class SimDatabase {
         if (places.has(place) && !this.without.has('capacity'))
           return { kind: 'over_capacity', annotatorId: row.annotatorId };
         places.add(place);
+        const request = row.requestId === null ? undefined : `${row.annotatorId}:${row.requestId}`;
+        if (request !== undefined && requests.has(request) && !this.without.has('idempotency'))
+          return { kind: 'over_capacity', annotatorId: row.annotatorId };
+        if (request !== undefined) requests.add(request);
       }
     }
     return undefined;

@@ -1,3 +1,4 @@
+import type { Weakness } from '../../engine/context.ts';
 import type { AnnotatorPush } from '../../engine/door.ts';
 import type { AnnotatorId } from '../../engine/ids.ts';
 import { createEngine, type Engine, type Incident } from '../../engine/index.ts';
@@ -11,6 +12,7 @@ import { simStore, type Wire } from './sim-store.ts';
 export interface SimNodeOptions {
   readonly name: string;
   readonly roles: readonly NodeRole[];
+  readonly without: readonly Weakness[];
   readonly schedule: Schedule;
   readonly database: SimDatabase;
   readonly net: SimNet;
@@ -41,6 +43,7 @@ export class SimNode {
       nodeName: options.name,
       version: 'sim',
       roles: options.roles,
+      without: options.without,
       bus: new SimBus(options.net, this.process, options.name),
       clock: this.process,
       random,

@@ -159,9 +159,18 @@ export class SimPerson {
       this.pending = undefined;
       this.waits = false;
       this.took(answer.value.assignment);
+      if (this.random() < 0.2) await this.repeat(requestId);
     } else {
       this.waits = true;
     }
+  }
+
+  /** As when the answer was lost on its way: the same lease again, if it is still open. */
+  private async repeat(requestId: string): Promise<void> {
+    const answer = await this.node?.engine.work.request({ annotatorId: this.id, requestId });
+    if (!answer) return;
+    this.ledger.answered('repeat', answer);
+    if (answer.ok && 'assignment' in answer.value) this.ledger.granted(requestId, answer.value.assignment);
   }
 
   private async submit(lease: Held): Promise<void> {

@@ -1,9 +1,10 @@
+import type { Weakness } from '../../engine/context.ts';
 import { violationsIn } from '../engine/invariants.ts';
 import { seededRandom } from '../engine/random-work.ts';
 import { Ledger } from './ledger.ts';
 import { Schedule } from './schedule.ts';
 import { SimNet } from './sim-bus.ts';
-import { SimDatabase, type Weakness } from './sim-database.ts';
+import { type DatabaseWeakness, SimDatabase } from './sim-database.ts';
 import { SimNode } from './sim-node.ts';
 import { SimPerson } from './sim-person.ts';
 import type { SimProcess } from './sim-process.ts';
@@ -16,7 +17,8 @@ const CHECK_EVERY_MS = 1_000;
 
 export interface SimulationOptions {
   readonly seed: number;
-  readonly without?: readonly Weakness[];
+  /** Protections taken out. */
+  readonly without?: DatabaseWeakness | Weakness;
   /** Told of what happens, for people. */
   readonly trace?: (atMs: number, what: string) => void;
 }
@@ -53,10 +55,11 @@ class Simulation {
 
   constructor(options: SimulationOptions) {
     this.options = options;
+    const { without } = options;
     this.random = seededRandom(options.seed);
     this.database = new SimDatabase({
       nowMs: () => this.schedule.nowMs,
-      ...(options.without && { without: options.without }),
+      without: isOfDatabase(without) ? [without] : [],
     });
     this.ledger = new Ledger(this.database);
     this.net = new SimNet(() => this.fateOfMessage());
@@ -110,10 +113,12 @@ class Simulation {
   }
 
   private startNode(roles: SimNode['roles']): void {
+    const { without } = this.options;
     this.started += 1;
     const node = new SimNode({
       name: `${roles.join('+')}-${this.started}`,
       roles,
+      without: isOfEngine(without) ? [without] : [],
       schedule: this.schedule,
       database: this.database,
       net: this.net,
@@ -284,4 +289,13 @@ class Simulation {
   private trace(what: string): void {
     this.options.trace?.(this.schedule.nowMs, what);
   }
+}
+
+/** The lookup of a repeated request has two halves: what a node remembers, and the index. */
+function isOfDatabase(without: SimulationOptions['without']): without is DatabaseWeakness {
+  return without === 'fence' || without === 'capacity' || without === 'idempotency';
+}
+
+function isOfEngine(without: SimulationOptions['without']): without is Weakness {
+  return without === 'stale_timer' || without === 'takeover_grace' || without === 'idempotency';
 }

@@ -36,9 +36,9 @@ export async function commitBatches(
     if (sent.commit && !isRollback(code)) return { kind: 'unknown', error: cause };
     const clash = code === UNIQUE_VIOLATION ? clashOf(detail) : new Map<string, number>();
     const annotator = clash.get('annotator_id');
-    if (annotator !== undefined && clash.has('capacity_slot'))
-      return { kind: 'over_capacity', annotatorId: asId<AnnotatorId>(annotator) };
     const task = clash.get('task_id');
+    if (annotator !== undefined && task === undefined)
+      return { kind: 'over_capacity', annotatorId: asId<AnnotatorId>(annotator) };
     const clashingTask = task === undefined ? undefined : asId<TaskId>(task);
     return { kind: 'failed', error: cause, ...(clashingTask === undefined ? {} : { clashingTask }) };
   }
