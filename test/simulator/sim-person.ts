@@ -104,7 +104,8 @@ export class SimPerson {
     if (!node) return;
     const life = ++this.life;
     const state = await node.engine.work.connect(this.id);
-    if (life !== this.life || node.process.isDead) {
+    // A gateway that stops meanwhile lets nobody in.
+    if (life !== this.life || node.process.isDead || !node.isUp) {
       if (state.ok) node.engine.work.disconnect(this.id);
       return;
     }

@@ -72,7 +72,7 @@ const KEPT_FOR: readonly { package: RegExp; places: readonly string[] }[] = [
   },
   { package: /^redis$/, places: ['engine/bus/', 'app/', 'test/', 'bench/'] },
   { package: /^socket\.io-client$/, places: ['client/', 'test/', 'bench/'] },
-  { package: /^(commander|cli-progress)$/, places: ['app/', 'bench/'] },
+  { package: /^(commander|cli-progress)$/, places: ['app/', 'bench/', 'test/simulator/cli.ts'] },
 ];
 
 const PACKAGES_OF_TESTS = ['vitest', 'fast-check'];
