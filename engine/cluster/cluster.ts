@@ -28,6 +28,8 @@ export class Cluster {
   private routes: Routes | undefined;
   private node: EngineNode | undefined;
   private timer: Timer | undefined;
+  /** Projects and owners are known: before that an engine would refuse what it should do. */
+  private isServing = false;
   private stopped = false;
   private readonly lastPush = new Map<Address, number>();
   private readonly args: {
@@ -87,7 +89,7 @@ export class Cluster {
       feed: (projectId, seq) => this.args.feed(projectId, seq),
       changed: () => void this.directory.refresh(),
     };
-    const door = () => (this.args.self() === undefined ? undefined : node?.door);
+    const door = () => (this.isServing ? node?.door : undefined);
     const peers = bus && new Peers({ bus, clock, retryAfterMs, door, events, incident });
     this.peers = peers;
     const routes = new Routes({
@@ -135,6 +137,7 @@ export class Cluster {
   /** @throws when the database is away. */
   async start(): Promise<void> {
     await this.directory.start();
+    this.isServing = true;
     if (this.peers) this.schedule();
   }
 

@@ -43,7 +43,7 @@ export class Peers {
     readonly bus: Bus;
     readonly clock: Clock;
     readonly retryAfterMs: number;
-    /** This process's own engine; nothing while it has not joined. */
+    /** This process's own engine; nothing while it is not ready to serve. */
     readonly door: () => NodeDoor | undefined;
     readonly events: PeerEvents;
     readonly incident: EngineContext['incident'];
