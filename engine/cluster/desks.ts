@@ -10,7 +10,7 @@ import { Desk } from './desk.ts';
 import type { Directory, DirectoryChange } from './directory.ts';
 import type { HeldLeases } from './held-leases.ts';
 import type { NodePush } from './node-door.ts';
-import type { Candidate, Routes } from './routes.ts';
+import { type Candidate, LOOKS_MAX, type Routes } from './routes.ts';
 
 /** How long a desk outlives the annotator's last socket, in ms. */
 const DESK_GRACE_MS = 15_000;
@@ -228,7 +228,20 @@ export class Desks {
     });
   }
 
+  /** The whole state, of all engines; asked again for as long as a hand-over takes. */
   private async merged(
+    desk: Desk,
+    ask: (candidate: Candidate) => Promise<Result<SessionState>>,
+  ): Promise<Result<SessionState>> {
+    const { routes } = this.args;
+    for (let look = 0; ; look++) {
+      const state = await this.mergedOnce(desk, ask);
+      if (state.ok || state.code !== 'unavailable' || look >= LOOKS_MAX || routes.onlyEngine()) return state;
+      await routes.nextLook(look > 0);
+    }
+  }
+
+  private async mergedOnce(
     desk: Desk,
     ask: (candidate: Candidate) => Promise<Result<SessionState>>,
   ): Promise<Result<SessionState>> {

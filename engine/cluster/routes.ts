@@ -11,7 +11,7 @@ import type { NodeDoor } from './node-door.ts';
 import { placeFor } from './placement.ts';
 
 /** How often an owner is looked for again, and how long between two looks, in ms: a hand-over is over by then. */
-const LOOKS_MAX = 20;
+export const LOOKS_MAX = 20;
 const LOOK_MS = 50;
 
 /** An engine that may have something. */
@@ -138,6 +138,12 @@ export class Routes {
     return refuse('unavailable', undefined, { retryAfterMs: this.args.retryAfterMs });
   }
 
+  /** Sees what has changed, a moment later if that was done already. */
+  async nextLook(isLater: boolean): Promise<void> {
+    await this.args.directory.refresh();
+    if (isLater) await new Promise<void>((resolve) => this.args.clock.setTimer(LOOK_MS, resolve));
+  }
+
   private async askUntilFound<T>(
     shardId: ShardId,
     ask: (candidate: Candidate) => Promise<Result<T>>,
@@ -154,8 +160,7 @@ export class Routes {
       const owner = this.args.directory.ownerOf(shardId);
       // It owns the shard and cannot answer now: the database, or it, is away. The client tries again by itself.
       if (owner !== undefined && owner.address === asked && look > 0) return answer;
-      await this.args.directory.refresh();
-      if (look > 0) await new Promise<void>((resolve) => this.args.clock.setTimer(LOOK_MS, resolve));
+      await this.nextLook(look > 0);
     }
     return answer;
   }
