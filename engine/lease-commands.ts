@@ -39,6 +39,8 @@ export class LeaseCommands {
         lease.silentAtMs = lease.startedMs + term.project.settings.heartbeatMs;
         term.schedule(lease, nextLookMs(term, lease));
         const writes = term.write();
+        // Until this is durable the offer may come back, with its own end: nothing longer is promised.
+        lease.saved = term.saved();
         writes.updateAssignment(lease.id, { state: 'active', deadlineInMs: this.remainingMs(lease) });
         writes.transition({
           event: 'accepted',
@@ -57,18 +59,33 @@ export class LeaseCommands {
     const alive: { ref: AssignmentRef; expiresInMs: number }[] = [];
     const ended: AssignmentRef[] = [];
     for (const ref of refs) {
-      const beat = await this.inShard(ref, async (_shard, term) => {
-        const lease = term.leases.get(ref.id);
-        if (lease?.annotatorId !== annotatorId) return ok(undefined);
-        lease.silentAtMs = this.context.clock.nowMs() + term.project.settings.heartbeatMs;
-        lease.dropped = false;
-        return ok(this.remainingMs(lease));
-      });
+      const beat = await this.inShard(ref, (shard, term) => this.beat(shard, term, annotatorId, ref));
       if (!beat.ok && beat.code !== 'unknown_assignment') return beat;
       if (beat.ok && beat.value !== undefined) alive.push({ ref, expiresInMs: beat.value });
       else ended.push(ref);
     }
     return ok({ alive, ended });
+  }
+
+  /** @returns how long the lease lasts from now, in ms; undefined when it has ended. */
+  private async beat(
+    shard: Shard,
+    term: Term,
+    annotatorId: AnnotatorId,
+    ref: AssignmentRef,
+  ): Promise<Result<number | undefined>> {
+    const lease = term.leases.get(ref.id);
+    const isTheirs = lease?.annotatorId === annotatorId;
+    if (isTheirs) {
+      // Also when nothing can be promised now: who is heard is not silent.
+      lease.silentAtMs = this.context.clock.nowMs() + term.project.settings.heartbeatMs;
+      lease.dropped = false;
+    }
+    const saved = await (lease ?? term.ended.get(ref.id))?.saved;
+    // A node whose term may be over promises nothing, and does not know what has ended (I8).
+    if (saved === 'lost' || !this.context.mayGrant()) return shard.unavailable();
+    if (saved === undefined && (await this.isOpenOnDisk(ref))) return shard.unavailable();
+    return ok(isTheirs && lease.open ? this.remainingMs(lease) : undefined);
   }
 
   draft(annotatorId: AnnotatorId, ref: AssignmentRef, draft: Json): Promise<Result<{ saved: true }>> {
@@ -150,6 +167,8 @@ export class LeaseCommands {
       const { counted, late } = row.submission;
       return ok({ assignment: ref, submissionId, status: counted ? 'counted' : 'surplus', late });
     }
+    // Its task has moved: the answer is asked again there.
+    if (row.shardId !== term.shardId) return this.lost();
     const task = await findTask(term, row.taskId);
     if (!term.alive) return this.lost();
     // Another message with this answer may have overtaken this one while the rows were read.
@@ -212,6 +231,12 @@ export class LeaseCommands {
     const shard = await this.projects.findLeaseShard(ref);
     if ('code' in shard) return shard.code === 'not_found' ? refuse('unknown_assignment') : shard;
     return shard.use((term) => run(shard, term));
+  }
+
+  /** A lease that this shard does not know and that has not ended is of another one, which this process has yet to learn. */
+  private async isOpenOnDisk(ref: AssignmentRef): Promise<boolean> {
+    const row = await this.context.store.readAssignment(ref);
+    return row !== undefined && isOpen(row.state);
   }
 
   private lost(): Result<never> {

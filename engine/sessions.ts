@@ -108,6 +108,8 @@ export class Sessions {
   /** The whole state or none: a lease that is left out because its shard is being taken over would count as ended. */
   private async sessionOf(member: Member): Promise<Result<SessionState>> {
     if (!(await this.projects.recovered())) return this.unavailable();
+    // A node whose term may be over knows neither what has ended since nor how long a lease will last (I8).
+    if (!this.context.mayGrant()) return this.unavailable();
     const assignments: AssignmentView[] = [];
     for (const lease of [...member.leases.values()]) {
       const term = this.projects.shard(lease.shardId, lease.projectId).term;

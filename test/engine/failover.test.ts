@@ -65,6 +65,25 @@ test('while its node is alive nobody takes a shard; afterwards its old owner com
   expect(await person.at(second).submit(view)).toMatchObject({ status: 'counted' });
 });
 
+test('a node that cannot renew its term promises nothing, and holds nobody for silent meanwhile (I8)', async () => {
+  const project = await world.project({ heartbeatMs: 5_000 });
+  await world.tasks(project, FIVE);
+  const node = await world.engine();
+  const person = await node.arrive();
+  const view = await person.take(project);
+  node.store.intercept = (method, call) =>
+    method === 'renewNode' ? Promise.reject(new StoreError(new Error('away'))) : call();
+  await node.clock.advance(3_000);
+  expect(codeOf(await node.engine.work.heartbeat(person.id, [view.ref]))).toBe('unavailable');
+  expect(codeOf(await node.engine.work.state(person.id))).toBe('unavailable');
+  await node.clock.advance(3_000);
+  expect(codeOf(await node.engine.work.heartbeat(person.id, [view.ref]))).toBe('unavailable');
+  node.store.intercept = PASS;
+  await node.clock.advance(1_000);
+  const beat = granted(await node.engine.work.heartbeat(person.id, [view.ref]));
+  expect(beat).toEqual({ alive: [{ ref: view.ref, expiresInMs: 5_000 }], ended: [] });
+});
+
 test('an engine that lost its shard gets it back by itself when the other one leaves (I6)', async () => {
   const project = await world.project();
   await world.tasks(project, FIVE);

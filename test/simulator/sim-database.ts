@@ -6,7 +6,7 @@ import {
   type ShardId,
   type TaskId,
 } from '../../engine/ids.ts';
-import { DEFAULT_SETTINGS, type ProjectSettings } from '../../engine/settings.ts';
+import { DEFAULT_SETTINGS, type Json, type ProjectSettings } from '../../engine/settings.ts';
 import {
   ASSIGNMENT_STATE_CODES as ASSIGNMENT,
   HOLD_CONDITION_CODES,
@@ -63,7 +63,7 @@ export interface SimAnnotation {
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
-export type SimTask = Mutable<TaskRow> & { readonly projectId: ProjectId; readonly shardId: ShardId };
+export type SimTask = Mutable<TaskRow> & { readonly projectId: ProjectId; shardId: ShardId };
 export type SimTransition = TransitionWrite & { readonly shardId: ShardId; readonly atMs: number };
 
 const NO_COUNTERS: ShardCounters = {
@@ -88,12 +88,18 @@ export class SimDatabase {
   readonly tasks = new Map<TaskId, SimTask>();
   readonly assignments = new Map<number, SimAssignment>();
   readonly annotations = new Map<number, SimAnnotation>();
-  readonly drafts = new Map<string, unknown>();
+  readonly drafts = new Map<string, Json>();
   readonly transitions: SimTransition[] = [];
-  readonly chunks = new Map<number, { id: number; shardId: ShardId; created: number }>();
+  readonly chunks = new Map<
+    number,
+    { id: number; shardId: ShardId; created: number; movedFrom: number | null }
+  >();
   readonly nowMs: () => number;
   private readonly without: ReadonlySet<DatabaseWeakness>;
   private readonly open = new Set<SimAssignment>();
+  private readonly assignmentsOf = new Map<TaskId, SimAssignment[]>();
+  private readonly transitionsOf = new Map<TaskId, SimTransition[]>();
+  private touched = new Set<TaskId>();
   private lastId = 0;
   private lastMove = 0;
 
@@ -115,12 +121,7 @@ export class SimDatabase {
   addProject(settings: Partial<ProjectSettings>, shardCount: number): ProjectRow {
     const id = asId<ProjectId>(this.nextId());
     const shardIds = Array.from({ length: shardCount }, () => asId<ShardId>(this.nextId()));
-    for (const shardId of shardIds) {
-      const counters = { ...NO_COUNTERS };
-      const shard = { id: shardId, projectId: id, owner: null, epoch: 0, lastSeq: 0, move: 0, counters };
-      this.shards.set(shardId, shard);
-      this.moved(shard);
-    }
+    for (const shardId of shardIds) this.addShard(shardId, id);
     const row = {
       id,
       slug: `p${id}`,
@@ -130,6 +131,13 @@ export class SimDatabase {
     };
     this.projects.set(id, row);
     return row;
+  }
+
+  addShard(id: ShardId, projectId: ProjectId): void {
+    const counters = { ...NO_COUNTERS };
+    const shard = { id, projectId, owner: null, epoch: 0, lastSeq: 0, move: 0, counters };
+    this.shards.set(id, shard);
+    this.moved(shard);
   }
 
   addAnnotator(capacity: number): AnnotatorId {
@@ -161,7 +169,7 @@ export class SimDatabase {
       });
     }
     const id = this.nextId();
-    this.chunks.set(id, { id, shardId, created: count });
+    this.chunks.set(id, { id, shardId, created: count, movedFrom: null });
   }
 
   openLeases(): Iterable<SimAssignment> {
@@ -178,12 +186,45 @@ export class SimDatabase {
     return { kind: 'committed' };
   }
 
+  /** Everything, as Postgres would give it. */
   rows(): Rows {
+    const { tasks, assignments, annotations, transitions } = this;
+    return this.rowsOf({
+      tasks: tasks.values(),
+      assignments: assignments.values(),
+      annotations: annotations.values(),
+      transitions,
+      shards: this.shards.values(),
+    });
+  }
+
+  /** All about the tasks that were written since the last call, and nothing of shards. */
+  touchedRows(): Rows | undefined {
+    if (this.touched.size === 0) return undefined;
+    const ids = [...this.touched];
+    this.touched = new Set();
+    const assignments = ids.flatMap((id) => this.assignmentsOf.get(id) ?? []);
+    return this.rowsOf({
+      tasks: ids.flatMap((id) => this.tasks.get(id) ?? []),
+      assignments,
+      annotations: assignments.flatMap((row) => this.annotations.get(row.id) ?? []),
+      transitions: ids.flatMap((id) => this.transitionsOf.get(id) ?? []),
+      shards: [],
+    });
+  }
+
+  private rowsOf(from: {
+    tasks: Iterable<SimTask>;
+    assignments: Iterable<SimAssignment>;
+    annotations: Iterable<SimAnnotation>;
+    transitions: Iterable<SimTransition>;
+    shards: Iterable<SimShard>;
+  }): Rows {
     const unannounced = new Map<number, number>();
     for (const { shardId, created } of this.chunks.values())
       unannounced.set(shardId, (unannounced.get(shardId) ?? 0) + created);
     return {
-      tasks: [...this.tasks.values()].map((task) => ({
+      tasks: [...from.tasks].map((task) => ({
         id: task.id,
         shard_id: task.shardId,
         state: TASK[task.state],
@@ -195,7 +236,7 @@ export class SimDatabase {
         priority: task.priority,
         had: [...task.had],
       })),
-      assignments: [...this.assignments.values()].map((row) => ({
+      assignments: [...from.assignments].map((row) => ({
         id: row.id,
         shard_id: row.shardId,
         task_id: row.taskId,
@@ -204,17 +245,18 @@ export class SimDatabase {
         capacity_slot: row.capacitySlot,
         state: ASSIGNMENT[row.state],
       })),
-      annotations: [...this.annotations.values()].map((row) => ({
+      annotations: [...from.annotations].map((row) => ({
         assignment_id: row.assignmentId,
         task_id: row.taskId,
         annotator_id: row.annotatorId,
         counted: row.counted,
       })),
-      transitions: [...this.transitions]
+      transitions: [...from.transitions]
         .sort((a, b) => a.shardId - b.shardId || a.seq - b.seq)
         .map((row) => ({
           shard_id: row.shardId,
           seq: row.seq,
+          at_s: row.atMs / 1_000,
           task_id: row.taskId,
           assignment_id: row.assignmentId,
           annotator_id: row.annotatorId,
@@ -223,7 +265,7 @@ export class SimDatabase {
           assignment_state: row.assignmentState === null ? null : ASSIGNMENT[row.assignmentState],
           detail: row.detail,
         })),
-      shards: [...this.shards.values()].map((row) => ({
+      shards: [...from.shards].map((row) => ({
         id: row.id,
         last_seq: row.lastSeq,
         ...row.counters,
@@ -305,6 +347,7 @@ export class SimDatabase {
       const row = { ...rest, projectId: batch.projectId, shardId: batch.shardId, grantedMs: this.nowMs() };
       if (this.assignments.has(row.id)) throw new Error(`assignment ${row.id} is there already`);
       this.assignments.set(row.id, row);
+      addInto(this.assignmentsOf, row.taskId, row);
       if (ASSIGNMENT[row.state] <= ASSIGNMENT.active) this.open.add(row);
     }
     for (const { id, holdDetail: _detail, ...update } of batch.tasks) {
@@ -323,9 +366,21 @@ export class SimDatabase {
       else this.drafts.set(key, JSON.parse(row.draftText));
     }
     for (const id of batch.announcedChunks) this.chunks.delete(id);
-    for (const row of batch.transitions)
-      this.transitions.push({ ...row, shardId: batch.shardId, atMs: this.nowMs() });
+    for (const row of batch.transitions) this.record({ ...row, shardId: batch.shardId, atMs: this.nowMs() });
   }
+
+  record(row: SimTransition): void {
+    this.transitions.push(row);
+    if (row.taskId === null) return;
+    addInto(this.transitionsOf, row.taskId, row);
+    this.touched.add(row.taskId);
+  }
+}
+
+function addInto<Key, Row>(groups: Map<Key, Row[]>, key: Key, row: Row): void {
+  const group = groups.get(key);
+  if (group) group.push(row);
+  else groups.set(key, [row]);
 }
 
 function addTo(counters: ShardCounters, name: string, by: number): void {

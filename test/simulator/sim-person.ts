@@ -10,24 +10,30 @@ const ANSWER_MS = 8_000;
 
 interface Held {
   readonly view: AssignmentView;
+  isAccepted: boolean;
   isBusy: boolean;
 }
 
 /**
  * An annotator with a client that behaves: keeps leases alive, repeats what was not answered under the same ids, and goes
- * to another gateway when its own is gone. Some of the time the person is gone without a word.
+ * to another gateway when its own is gone. Some of the time the person is gone without a word, and may come back with an
+ * answer that is late. Several tabs of one annotator may be at several gateways; they know nothing of each other.
  */
 export class SimPerson {
   readonly id: AnnotatorId;
+  readonly tab: number;
   private readonly schedule: Schedule;
   private readonly ledger: Ledger;
   private readonly random: () => number;
   private readonly gateways: () => SimNode[];
   private readonly held = new Map<number, Held>();
+  /** What they held when they went: an answer to one of these comes late. */
+  private left: AssignmentView[] = [];
   private node: SimNode | undefined;
   private requests = 0;
   private pending: string | undefined;
   private waits = false;
+  private isPaused = false;
   private busy = false;
   private life = 0;
   /** No more skips and silence: everything shall come to its end. */
@@ -35,12 +41,14 @@ export class SimPerson {
 
   constructor(args: {
     id: AnnotatorId;
+    tab: number;
     schedule: Schedule;
     ledger: Ledger;
     random: () => number;
     gateways: () => SimNode[];
   }) {
     this.id = args.id;
+    this.tab = args.tab;
     this.schedule = args.schedule;
     this.ledger = args.ledger;
     this.random = args.random;
@@ -62,7 +70,10 @@ export class SimPerson {
 
   pushed(node: SimNode, push: AnnotatorPush): void {
     if (this.node !== node) return;
-    if (push.kind === 'assigned') this.took(push.assignment);
+    if (push.kind === 'assigned') {
+      this.ledger.told(this.id, push.assignment);
+      this.took(push.assignment);
+    }
     if (push.kind === 'revoked') this.held.delete(push.ref.id);
     if (push.kind === 'stale') void this.sync();
   }
@@ -91,7 +102,12 @@ export class SimPerson {
     if (!this.node) return this.connect();
     const luck = this.random();
     const lease = [...this.held.values()].find((one) => !one.isBusy);
+    const late = this.left.pop();
+    if (late) return this.submitLate(late);
+    if (this.isPaused && (this.isSteady || luck < 0.5)) return this.resume();
     if (!this.isSteady && luck < 0.03) return this.vanish();
+    if (!this.isSteady && luck < 0.05) return this.pause();
+    if (lease && !lease.isAccepted && (this.isSteady || luck < 0.8)) return this.accept(lease);
     if (lease && (this.isSteady || luck < 0.6)) return this.submit(lease);
     if (lease && luck < 0.66) return this.giveBack(lease, luck < 0.63 ? 'skip' : 'release');
     if (lease && luck < 0.8) return this.draft(lease);
@@ -112,7 +128,11 @@ export class SimPerson {
     if (!state.ok) return;
     this.node = node;
     this.held.clear();
-    for (const view of state.value.assignments) this.took(view);
+    this.isPaused = state.value.paused;
+    for (const view of state.value.assignments) {
+      this.ledger.told(this.id, view);
+      this.took(view);
+    }
     this.waits = state.value.waiting !== undefined;
   }
 
@@ -120,6 +140,7 @@ export class SimPerson {
   private async vanish(): Promise<void> {
     this.node?.engine.work.disconnect(this.id);
     this.node = undefined;
+    if (this.random() < 0.5) this.left = [...this.held.values()].map(({ view }) => view);
     this.held.clear();
     this.waits = false;
     this.life += 1;
@@ -147,8 +168,10 @@ export class SimPerson {
     const { node } = this;
     if (!node) return;
     this.requests += this.pending === undefined ? 1 : 0;
-    const requestId = this.pending ?? `r${this.id}-${this.requests}`;
+    const requestId = this.pending ?? `r${this.id}.${this.tab}-${this.requests}`;
     this.pending = requestId;
+    // Who asks is there.
+    this.isPaused = false;
     const answer = await node.engine.work.request({ annotatorId: this.id, requestId });
     this.ledger.answered('request', answer);
     if (!answer.ok) {
@@ -156,7 +179,7 @@ export class SimPerson {
       return;
     }
     if ('assignment' in answer.value) {
-      this.ledger.granted(requestId, answer.value.assignment);
+      this.ledger.granted(this.id, requestId, answer.value.assignment);
       this.pending = undefined;
       this.waits = false;
       this.took(answer.value.assignment);
@@ -171,7 +194,45 @@ export class SimPerson {
     const answer = await this.node?.engine.work.request({ annotatorId: this.id, requestId });
     if (!answer) return;
     this.ledger.answered('repeat', answer);
-    if (answer.ok && 'assignment' in answer.value) this.ledger.granted(requestId, answer.value.assignment);
+    if (answer.ok && 'assignment' in answer.value)
+      this.ledger.granted(this.id, requestId, answer.value.assignment);
+  }
+
+  private async accept(lease: Held): Promise<void> {
+    const { node } = this;
+    if (!node) return;
+    const sentMs = this.schedule.nowMs;
+    const answer = await node.engine.work.accept(this.id, lease.view.ref);
+    this.ledger.answered('accept', answer);
+    if (answer.ok) this.ledger.beaten(lease.view.ref.id, sentMs, answer.value.expiresInMs);
+    lease.isAccepted = answer.ok;
+    if (isFinal(answer)) this.held.delete(lease.view.ref.id);
+  }
+
+  private async pause(): Promise<void> {
+    const answer = await this.node?.engine.work.pause(this.id);
+    if (answer) this.ledger.answered('pause', answer);
+    if (answer?.ok) this.isPaused = true;
+  }
+
+  private async resume(): Promise<void> {
+    const answer = await this.node?.engine.work.resume(this.id);
+    if (answer) this.ledger.answered('resume', answer);
+    if (answer?.ok) this.isPaused = false;
+  }
+
+  /** Back from wherever they were, they send what they had made meanwhile. */
+  private async submitLate(view: AssignmentView): Promise<void> {
+    const answer = await this.node?.engine.work.submit(this.submission(view, false));
+    if (!answer) return;
+    this.ledger.answered('submit late', answer);
+    if (answer.ok) this.ledger.submitted(view, answer.value.receipt);
+    else if (!isFinal(answer)) this.left.push(view);
+  }
+
+  private submission(view: AssignmentView, next: boolean) {
+    const submissionId = `s${view.ref.id}`;
+    return { annotatorId: this.id, ref: view.ref, submissionId, result: { of: submissionId }, next };
   }
 
   private async submit(lease: Held): Promise<void> {
@@ -179,9 +240,7 @@ export class SimPerson {
     if (!node) return;
     lease.isBusy = true;
     const { view } = lease;
-    const submissionId = `s${view.ref.id}`;
-    const args = { annotatorId: this.id, ref: view.ref, submissionId, result: { of: submissionId } };
-    const answer = await node.engine.work.submit({ ...args, next: this.random() < 0.5 });
+    const answer = await node.engine.work.submit(this.submission(view, this.random() < 0.5));
     this.ledger.answered('submit', answer);
     lease.isBusy = false;
     if (!answer.ok) {
@@ -191,8 +250,10 @@ export class SimPerson {
     this.held.delete(view.ref.id);
     this.ledger.submitted(view, answer.value.receipt);
     const { next } = answer.value;
-    if (next && 'assignment' in next) this.took(next.assignment);
-    else if (next) this.waits = true;
+    if (next && 'assignment' in next) {
+      this.ledger.told(this.id, next.assignment);
+      this.took(next.assignment);
+    } else if (next) this.waits = true;
     // A request id is used once: the next request of ours is another.
     this.pending = undefined;
   }
@@ -240,7 +301,8 @@ export class SimPerson {
   private took(view: AssignmentView): void {
     this.waits = false;
     this.pending = undefined;
-    if (!this.held.has(view.ref.id)) this.held.set(view.ref.id, { view, isBusy: false });
+    if (!this.held.has(view.ref.id))
+      this.held.set(view.ref.id, { view, isAccepted: view.state === 'active', isBusy: false });
   }
 }
 

@@ -2,6 +2,7 @@ import { type AssignmentId, asId, type Incarnation, type ShardId } from '../../e
 import { compareKeys } from '../../engine/queue/key.ts';
 import type { NodeRow, OpenAssignmentRow, Store, TaskRow } from '../../engine/store/store.ts';
 import { StoreError } from '../../engine/store/store-error.ts';
+import { TASK_DATA } from './ledger.ts';
 import type { SimAssignment, SimDatabase, SimTask } from './sim-database.ts';
 
 /** The way to the database and back: takes time, and may fail. @throws StoreError */
@@ -10,13 +11,16 @@ export interface Wire {
   there(method: keyof Store): Promise<void>;
   /** Rejects: it was done, and the answer is lost. */
   back(method: keyof Store): Promise<void>;
+  /** It was sent, and the connection is lost: it may still arrive, whenever, and nobody hears of it. */
+  straggle(run: () => void): void;
 }
 
 const IDS_PER_BLOCK = 4_096;
 
 /**
  * The engine's store over a simulated database. Each call is done at one moment, between a way there and a way back. A
- * commit whose outcome is lost is either done by then or never will be: the connection that carried it is gone.
+ * commit whose outcome is lost may have been done, or never be done, or be done later: what was sent may lie in a buffer
+ * when its sender has long read back that it is not there.
  */
 export function simStore(database: SimDatabase, wire: Wire): Store {
   const call = async <T>(method: keyof Store, run: () => T): Promise<T> => {
@@ -40,9 +44,15 @@ export function simStore(database: SimDatabase, wire: Wire): Store {
     shardOwners: (afterMove) =>
       call('shardOwners', () =>
         [...database.shards.values()]
-          .filter((shard) => shard.move > afterMove)
+          .filter(
+            ({ id, move }) =>
+              move > afterMove || [...database.chunks.values()].some((chunk) => chunk.shardId === id),
+          )
           .sort((a, b) => a.move - b.move)
-          .map(({ id, projectId, owner, move }) => ({ shardId: id, projectId, owner, move })),
+          .map(({ id, projectId, owner, move }) => {
+            const hasNews = [...database.chunks.values()].some((chunk) => chunk.shardId === id);
+            return { shardId: id, projectId, owner, move, hasNews };
+          }),
       ),
     takeShard: (shardId, incarnation, termMs) =>
       call('takeShard', () => take(database, shardId, incarnation, termMs)),
@@ -71,10 +81,10 @@ export function simStore(database: SimDatabase, wire: Wire): Store {
           .slice(0, limit)
           .map(taskRow),
       ),
-    readTask: (_projectId, taskId) =>
+    readTask: ({ shardId, taskId }) =>
       call('readTask', () => {
         const task = database.tasks.get(taskId);
-        return task && taskRow(task);
+        return task?.shardId === shardId ? taskRow(task) : undefined;
       }),
     shardOfTask: (_projectId, taskId) => call('shardOfTask', () => database.tasks.get(taskId)?.shardId),
     openLeasesOf: (ids) =>
@@ -90,7 +100,7 @@ export function simStore(database: SimDatabase, wire: Wire): Store {
         const answer = database.annotations.get(ref.id);
         return {
           ref,
-          shardId: row.shardId,
+          shardId: database.tasks.get(row.taskId)?.shardId ?? row.shardId,
           taskId: row.taskId,
           annotatorId: row.annotatorId,
           slot: row.slot,
@@ -100,17 +110,18 @@ export function simStore(database: SimDatabase, wire: Wire): Store {
           submission: answer ? { id: answer.submissionId, counted: answer.counted, late: answer.late } : null,
         };
       }),
-    readPayloads: (ids) => call('readPayloads', () => new Map(ids.map((id) => [id, `{"task":${id}}`]))),
+    readPayloads: (ids) =>
+      call(
+        'readPayloads',
+        () => new Map(ids.map((id) => [id, JSON.stringify({ task: id, text: TASK_DATA })])),
+      ),
     readDraft: (taskId, annotatorId) =>
-      call('readDraft', () => {
-        const draft = database.drafts.get(`${taskId}:${annotatorId}`);
-        return typeof draft === 'string' ? draft : undefined;
-      }),
+      call('readDraft', () => database.drafts.get(`${taskId}:${annotatorId}`)),
     unannouncedChunks: (shardId) =>
       call('unannouncedChunks', () =>
         [...database.chunks.values()]
           .filter((chunk) => chunk.shardId === shardId)
-          .map(({ id, created }) => ({ id, created, actor: 'sim' })),
+          .map(({ id, created, movedFrom }) => ({ id, created, movedFrom, actor: 'sim' })),
       ),
     allocateAssignmentIds: () =>
       call('allocateAssignmentIds', () => ({
@@ -122,6 +133,7 @@ export function simStore(database: SimDatabase, wire: Wire): Store {
       try {
         await wire.there('commit');
       } catch (error) {
+        wire.straggle(() => database.commit(incarnation, batches));
         return { kind: 'unknown', error: lost(error) };
       }
       const outcome = database.commit(incarnation, batches);

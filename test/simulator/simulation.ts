@@ -8,12 +8,17 @@ import { type DatabaseWeakness, SimDatabase } from './sim-database.ts';
 import { SimNode } from './sim-node.ts';
 import { SimPerson } from './sim-person.ts';
 import type { SimProcess } from './sim-process.ts';
+import { SimResharder } from './sim-resharder.ts';
 import { connectionLost, type Wire } from './sim-store.ts';
+import { SimSupervisor } from './sim-supervisor.ts';
 
 const FAULTS_UNTIL_MS = 40_000;
 const DONE_BY_MS = 300_000;
 const STEPS_MAX = 400_000;
 const CHECK_EVERY_MS = 1_000;
+/** Far from the seeds of the runs themselves. */
+const RESHARD_SEEDS = 1_000_000_007;
+const LATE = ['accept', 'surplus', 'refuse'] as const;
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -51,6 +56,10 @@ class Simulation {
   private readonly options: SimulationOptions;
   private isFaulty = true;
   private databaseAwayUntilMs = 0;
+  private readonly supervisor: SimSupervisor;
+  private readonly resharder: SimResharder;
+  /** Processes whose way to the database is cut, and until when. */
+  private readonly cutOffUntilMs = new Map<SimProcess, number>();
   private started = 0;
 
   constructor(options: SimulationOptions) {
@@ -63,14 +72,26 @@ class Simulation {
     });
     this.ledger = new Ledger(this.database);
     this.net = new SimNet(() => this.fateOfMessage());
+    const { schedule, database, ledger, random } = this;
+    this.supervisor = new SimSupervisor({ schedule, database, ledger, random, gateways: () => this.nodes });
+    this.resharder = new SimResharder({
+      schedule,
+      database,
+      ledger,
+      random: seededRandom(options.seed + RESHARD_SEEDS),
+      gateways: () => this.nodes,
+      note: (detail) => this.note('reshard', detail),
+    });
   }
 
   async run(): Promise<SimulationReport> {
     this.populate();
+    this.resharder.begin();
     const engines = 2 + Math.floor(this.random() * 2);
     for (let i = 0; i < engines; i++) this.startNode(['gateway', 'engine']);
     if (this.random() < 0.5) this.startNode(['gateway']);
     for (const person of this.people) person.begin();
+    this.supervisor.begin();
     this.nextFault();
     await this.stepUntil(FAULTS_UNTIL_MS);
     this.endFaults();
@@ -98,6 +119,8 @@ class Simulation {
           maxDurationMs: 20_000,
           maxAttempts: 100,
           startedFirst: this.random() < 0.5,
+          offerMs: this.random() < 0.3 ? 3_000 : 0,
+          lateSubmit: LATE[Math.floor(this.random() * LATE.length)] ?? 'accept',
         },
         1 + Math.floor(this.random() * 2),
       );
@@ -108,7 +131,9 @@ class Simulation {
     for (let i = 0; i < people; i++) {
       const id = this.database.addAnnotator(1 + Math.floor(this.random() * 3));
       const { schedule, ledger, random } = this;
-      this.people.push(new SimPerson({ id, schedule, ledger, random, gateways: () => this.nodes }));
+      const tabs = this.random() < 0.25 ? 2 : 1;
+      for (let tab = 1; tab <= tabs; tab++)
+        this.people.push(new SimPerson({ id, tab, schedule, ledger, random, gateways: () => this.nodes }));
     }
   }
 
@@ -127,7 +152,8 @@ class Simulation {
       onPush: (from, to, push) => {
         // To the socket, and over the network.
         this.schedule.at(1 + this.random() * 5, () => {
-          if (!from.process.isDead) this.people.find((person) => person.id === to)?.pushed(from, push);
+          if (from.process.isDead) return;
+          for (const person of this.people) if (person.id === to) person.pushed(from, push);
         });
       },
       onIncident: ({ kind, error, detail }, name) => {
@@ -160,7 +186,8 @@ class Simulation {
       this.stall(node, this.random() < 0.5 ? 200 + this.random() * 1_500 : 3_000 + this.random() * 5_000);
     else if (node && luck < 0.65) this.stopGracefully(node);
     else if (luck < 0.75) this.cutBus(this.random() * 4_000);
-    else if (luck < 0.9) this.databaseAway(this.random() * 4_000);
+    else if (luck < 0.84) this.databaseAway(this.random() * 4_000);
+    else if (node && luck < 0.92) this.cutOff(node, this.random() * 6_000);
     else if (alive.length < 5) {
       this.note('join');
       this.startNode(['gateway', 'engine']);
@@ -210,10 +237,19 @@ class Simulation {
     this.databaseAwayUntilMs = this.schedule.nowMs + ms;
   }
 
+  /** Only this process cannot reach the database; the others take what it had. */
+  private cutOff(node: SimNode, ms: number): void {
+    this.note('cut off', `${node.name} for ${Math.round(ms)} ms`);
+    this.cutOffUntilMs.set(node.process, this.schedule.nowMs + ms);
+  }
+
   private endFaults(): void {
     this.trace('the faults end');
     this.isFaulty = false;
     this.databaseAwayUntilMs = 0;
+    this.cutOffUntilMs.clear();
+    this.supervisor.leave();
+    this.resharder.leave();
     if (this.net.isCut) this.net.mend();
     for (const person of this.people) person.isSteady = true;
     if (!this.nodes.some((node) => !node.process.isDead && node.roles.includes('engine')))
@@ -224,7 +260,8 @@ class Simulation {
     // The request is on its way whatever becomes of who sent it; the answer needs somebody to hear it.
     const there = (ms: number) => this.schedule.pass(ms);
     const back = (ms: number) => new Promise<void>((resolve) => process.run(ms, resolve));
-    const isAway = () => this.schedule.nowMs < this.databaseAwayUntilMs;
+    const isAway = () =>
+      this.schedule.nowMs < Math.max(this.databaseAwayUntilMs, this.cutOffUntilMs.get(process) ?? 0);
     return {
       there: async () => {
         const isSlow = this.isFaulty && this.random() < 0.004;
@@ -237,6 +274,13 @@ class Simulation {
       back: async () => {
         await back(0.1 + this.random() * 2);
         if (isAway() || (this.isFaulty && this.random() < 0.003)) throw connectionLost();
+      },
+      straggle: (run) => {
+        if (this.random() < 0.3) return;
+        this.schedule.at(this.random() * 3_000, () => {
+          this.note('late commit');
+          run();
+        });
       },
     };
   }
@@ -265,20 +309,25 @@ class Simulation {
   }
 
   private isDone(): boolean {
-    for (const task of this.database.tasks.values()) {
-      if (task.state === 'complete' || task.had.length >= this.people.length) continue;
-      return false;
-    }
-    return true;
+    return this.left().length === 0;
+  }
+
+  /** Tasks that somebody could still do. */
+  private left(): number[] {
+    const people = new Set(this.people.map((person) => person.id)).size;
+    return [...this.database.tasks.values()]
+      .filter((task) => task.state === 'waiting' || task.state === 'held')
+      .filter((task) => task.had.length < people)
+      .map((task) => task.id);
   }
 
   /** Liveness: nothing is left that somebody could do. */
   private checkEnd(): void {
     const { problems } = this.ledger;
     problems.push(...violationsIn(this.database.rows()));
-    if (problems.length > 0 || this.isDone()) return;
-    const left = [...this.database.tasks.values()].filter((task) => task.state !== 'complete');
-    problems.push(`I5: ${left.length} tasks are left: ${left.map((task) => task.id).join(', ')}`);
+    const left = this.left();
+    if (problems.length === 0 && left.length > 0)
+      problems.push(`I5: ${left.length} tasks are left: ${left.join(', ')}`);
   }
 
   private note(fault: string, detail = ''): void {
