@@ -62,6 +62,7 @@ export class BatonClient {
       path: options.path,
       token: async () => (typeof token === 'string' ? token : token()),
       surroundings: this.#surroundings,
+      onTraffic: options.onTraffic,
       times: {
         ackTimeoutMs,
         backoffBaseMs: options.backoffBaseMs ?? 250,

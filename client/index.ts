@@ -9,5 +9,5 @@ export type {
 export { BatonError } from './baton-error.ts';
 export { BatonClient, connect } from './client.ts';
 export type { LinkStatus } from './link.ts';
-export type { BatonClientEvents, BatonClientOptions } from './options.ts';
+export type { BatonClientEvents, BatonClientOptions, Traffic } from './options.ts';
 export type { Surroundings } from './surroundings.ts';

@@ -15,6 +15,7 @@ import {
 import { backoffMs } from './backoff.ts';
 import { BatonError, closedError, disconnectedError, timedOutError } from './baton-error.ts';
 import { interruptible } from './interruptible.ts';
+import type { Traffic } from './options.ts';
 import type { Surroundings } from './surroundings.ts';
 
 /** `live`: connected, and the state is known. */
@@ -54,6 +55,8 @@ export class Link {
   readonly #surroundings: Surroundings;
   readonly #times: LinkTimes;
   readonly #listener: LinkListener;
+  readonly #onTraffic: ((traffic: Traffic) => void) | undefined;
+  #attempts = 0;
   readonly #life = new AbortController();
   #status: LinkStatus = 'offline';
   #lastSeq = 0;
@@ -73,10 +76,12 @@ export class Link {
     surroundings: Surroundings;
     times: LinkTimes;
     listener: LinkListener;
+    onTraffic?: ((traffic: Traffic) => void) | undefined;
   }) {
     this.#surroundings = args.surroundings;
     this.#times = args.times;
     this.#listener = args.listener;
+    this.#onTraffic = args.onTraffic;
     this.#socket = io(`${args.url.replace(/\/+$/, '')}${ANNOTATOR_NAMESPACE}`, {
       ...(args.path === undefined ? {} : { path: args.path }),
       transports: ['websocket'],
@@ -185,7 +190,10 @@ export class Link {
       this.#failed(refusal.success ? new BatonError(refusal.data) : disconnectedError());
     });
     socket.on('disconnect', () => this.#failed(this.#goodbye ?? disconnectedError()));
-    socket.onAny((name: string, body: unknown) => this.#hear(name, body));
+    socket.onAny((name: string, body: unknown) => {
+      this.#onTraffic?.({ kind: 'pushed', event: name, body });
+      this.#hear(name, body);
+    });
   }
 
   /** A push unknown here comes from a newer server, and is passed over. */
@@ -246,6 +254,29 @@ export class Link {
   }
 
   #attempt<Event extends ClientEvent>(
+    event: Event,
+    message: ClientMessages[Event],
+    call?: AbortSignal,
+  ): Promise<Attempt<Event>> {
+    const tell = this.#onTraffic;
+    if (tell === undefined) return this.#send(event, message, call);
+    const attempt = ++this.#attempts;
+    tell({ kind: 'sent', attempt, event, message });
+    const sent = this.#send(event, message, call);
+    void sent.then(
+      (outcome) =>
+        tell(
+          outcome.ok
+            ? { kind: 'answered', attempt, answer: outcome.answer }
+            : { kind: 'failed', attempt, error: outcome.error },
+        ),
+      (error: unknown) =>
+        tell({ kind: 'failed', attempt, error: error instanceof BatonError ? error : closedError() }),
+    );
+    return sent;
+  }
+
+  #send<Event extends ClientEvent>(
     event: Event,
     message: ClientMessages[Event],
     call?: AbortSignal,

@@ -1,4 +1,4 @@
-import type { JsonValue, WireAssignment, WireWaiting } from '../protocol/wire/index.ts';
+import type { ClientEvent, JsonValue, WireAssignment, WireWaiting } from '../protocol/wire/index.ts';
 import type { BatonError } from './baton-error.ts';
 import type { LinkStatus } from './link.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -27,7 +27,25 @@ export interface BatonClientOptions {
   /** Default 5,000. */
   readonly backoffMaxMs?: number;
   readonly surroundings?: Partial<Surroundings>;
+  /** Told of everything that goes over the wire, for logs. It must not throw. */
+  readonly onTraffic?: (traffic: Traffic) => void;
 }
+
+/**
+ * One thing that went over the wire. A call that is repeated is sent once per attempt; each attempt is settled once: with
+ * the answer, with what it was refused with, or with `timed_out`, `disconnected`, `closed` or `aborted`, after which nobody
+ * knows whether it was carried out.
+ */
+export type Traffic =
+  | {
+      readonly kind: 'sent';
+      readonly attempt: number;
+      readonly event: ClientEvent;
+      readonly message: unknown;
+    }
+  | { readonly kind: 'answered'; readonly attempt: number; readonly answer: unknown }
+  | { readonly kind: 'failed'; readonly attempt: number; readonly error: BatonError }
+  | { readonly kind: 'pushed'; readonly event: string; readonly body: unknown };
 
 export type BatonClientEvents = {
   /**

@@ -50,12 +50,20 @@ export async function runBaton(
   return finished(child);
 }
 
-/** Starts a server on a free port and waits until it is ready. @throws with its output when it ends before that. */
-export async function startServer(env: Readonly<Record<string, string>>): Promise<ServerProcess> {
+/**
+ * Starts a server on a free port and waits until it is ready. @throws with its output when it ends before that.
+ *
+ * @param onSpawn is given the process before it is ready, for who must be able to end it then
+ */
+export async function startServer(
+  env: Readonly<Record<string, string>>,
+  onSpawn?: (child: ChildProcess) => void,
+): Promise<ServerProcess> {
   const child = spawn(process.execPath, [LAUNCHER, 'serve', '--json'], {
     env: environment({ PORT: '0', ...env }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  onSpawn?.(child);
   const output = { stderr: '' };
   child.stderr.on('data', (chunk) => {
     output.stderr += String(chunk);

@@ -72,7 +72,10 @@ const KEPT_FOR: readonly { package: RegExp; places: readonly string[] }[] = [
   },
   { package: /^redis$/, places: ['engine/bus/', 'app/', 'test/', 'bench/'] },
   { package: /^socket\.io-client$/, places: ['client/', 'test/', 'bench/'] },
-  { package: /^(commander|cli-progress)$/, places: ['app/', 'bench/', 'test/simulator/cli.ts'] },
+  {
+    package: /^(commander|cli-progress)$/,
+    places: ['app/', 'bench/', 'test/simulator/cli.ts', 'test/chaos/'],
+  },
 ];
 
 const PACKAGES_OF_TESTS = ['vitest', 'fast-check'];
