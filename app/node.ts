@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { createShardedAdapter } from '@socket.io/redis-adapter';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type Admin, createAdmin } from '../engine/admin/index.ts';
@@ -8,6 +9,7 @@ import {
   createEngine,
   type Database,
   type Engine,
+  FanOutRedis,
   type Incident,
   openDatabase,
   openPostgresStore,
@@ -26,7 +28,7 @@ import { readVersion } from './version.ts';
 
 /** Connections for admins' queries. With the engine's own they stay far below what Postgres allows. */
 const ADMIN_CONNECTIONS = 10;
-const STEP_MS = { sockets: 2_500, http: 3_000, engine: 3_000, pools: 1_000 } as const;
+export const STEP_MS = { sockets: 2_500, http: 3_000, engine: 3_000, pools: 1_000 } as const;
 
 /** One process of a cluster, or all of it: engine, HTTP and sockets on one port, by its roles. */
 export interface ServerNode {
@@ -60,10 +62,11 @@ export async function startNode(args: {
     limitMs: STEP_MS.pools,
     run: () => Promise.all([store.close(), db.destroy()]),
   };
-  const bus = await openBus(config, db, logger).catch(async (error: unknown) => {
+  const channels = await openBus(config, db, logger).catch(async (error: unknown) => {
     await stopInOrder([pools], logger);
     throw startFailureOf(error);
   });
+  const { bus, fanOut } = channels;
   const engine = createEngine({
     store,
     nodeName: config.nodeName,
@@ -75,11 +78,10 @@ export async function startNode(args: {
   });
   try {
     await engine.start();
+    if (isGateway) await fanOut?.open();
   } catch (error) {
-    await stopInOrder(
-      [{ name: 'bus', limitMs: STEP_MS.pools, run: async () => bus?.close() }, pools],
-      logger,
-    );
+    const closeBus = async (): Promise<unknown> => Promise.all([bus?.close(), fanOut?.close()]);
+    await stopInOrder([{ name: 'bus', limitMs: STEP_MS.pools, run: closeBus }, pools], logger);
     throw startFailureOf(error);
   }
   const admin = createAdmin({ db, engine });
@@ -101,6 +103,7 @@ export async function startNode(args: {
         authenticator,
         logger,
         config: { allowedOrigins, trustProxy },
+        ...(fanOut && { adapter: createShardedAdapter(fanOut, fanOut, fanOut.adapterOptions) }),
       })
     : undefined;
   if (sockets) connectionMetric(registry, sockets);
@@ -114,6 +117,7 @@ export async function startNode(args: {
       force: () => app.server.closeAllConnections(),
     },
     { name: 'engine', limitMs: STEP_MS.engine, run: () => engine.stop() },
+    { name: 'fan-out', limitMs: STEP_MS.pools, run: async () => fanOut?.close() },
     pools,
   ];
   const stopped: { promise?: Promise<void> } = {};
@@ -129,14 +133,19 @@ export async function startNode(args: {
 }
 
 /** @throws BusError; what the database throws. */
-async function openBus(config: Config, db: Database, logger: Logger): Promise<RedisBus | undefined> {
-  if (config.redisUrl === undefined) return undefined;
-  return new RedisBus({
+async function openBus(
+  config: Config,
+  db: Database,
+  logger: Logger,
+): Promise<{ bus?: RedisBus; fanOut?: FanOutRedis }> {
+  if (config.redisUrl === undefined) return {};
+  const clusterId = await readClusterId(db);
+  const redis = {
     url: config.redisUrl,
-    clusterId: await readClusterId(db),
-    address: randomUUID(),
-    onError: (error) => logger.warn(describeError(error), 'Redis'),
-  });
+    clusterId,
+    onError: (error: unknown) => logger.warn(describeError(error), 'Redis'),
+  };
+  return { bus: new RedisBus({ ...redis, address: randomUUID() }), fanOut: new FanOutRedis(redis) };
 }
 
 function startFailureOf(error: unknown): StartFailure {

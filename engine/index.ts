@@ -1,3 +1,4 @@
+export { FanOutRedis } from './bus/fan-out-redis.ts';
 export { BusError, makeRedisClient, RedisBus } from './bus/redis-bus.ts';
 export type { Incident } from './context.ts';
 export type * from './door.ts';

@@ -23,7 +23,7 @@ interface Cached {
 
 /**
  * Knows tokens by their hashes and remembers valid ones for five seconds, but no longer than they are valid. A revocation
- * by this process is seen at once; one by another process when the five seconds are over. A token in steady use
+ * by this process is seen at once; one by another process when it is told (`forget`), or else when the five seconds are over. A token in steady use
  * is read again before that, together with the others that are, so nobody waits for it. Unknown tokens are not
  * remembered: a flood of them must not push the others out.
  *
@@ -48,7 +48,10 @@ class CachingAuthenticator implements Authenticator {
   constructor(tokens: TokenSource, nowMs: () => number) {
     this.tokens = tokens;
     this.nowMs = nowMs;
-    tokens.onRevoked((tokenId) => this.forget(tokenId));
+    tokens.onRevoked((tokenId) => {
+      this.forget(tokenId);
+      for (const listener of this.listeners) listener(tokenId);
+    });
   }
 
   async authenticate(token: string): Promise<Principal | undefined> {
@@ -66,13 +69,12 @@ class CachingAuthenticator implements Authenticator {
     return () => this.listeners.delete(listener);
   }
 
-  private forget(tokenId: number): void {
+  forget(tokenId: number): void {
     this.revocations++;
     this.inFlight.clear();
     for (const [key, { principal }] of this.cache) {
       if (principal.tokenId === tokenId) this.cache.delete(key);
     }
-    for (const listener of this.listeners) listener(tokenId);
   }
 
   private refreshSoon(key: string, token: string): void {

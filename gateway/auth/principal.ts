@@ -16,6 +16,8 @@ export interface Authenticator {
    *   seconds late.
    */
   authenticate(token: string): Promise<Principal | undefined>;
+  /** Another process has revoked this token: the next look at it is a true one. Tells no listener. */
+  forget(tokenId: number): void;
   /** Calls back when this process has revoked a token, or tried to: the next look at it will tell. */
   onRevoked(listener: (tokenId: number) => void): () => void;
 }

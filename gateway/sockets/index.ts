@@ -1,5 +1,5 @@
 import type { Server as HttpServer, IncomingMessage } from 'node:http';
-import { Server } from 'socket.io';
+import { Server, type ServerOptions } from 'socket.io';
 import type { Engine } from '../../engine/door.ts';
 import { wireErrorOf } from '../../protocol/errors.ts';
 import {
@@ -26,6 +26,11 @@ export type { SocketLogger } from './logger.ts';
 const MINUTE_MS = 60_000;
 const FAILED_ADDRESSES_MAX = 10_000;
 
+/** What gateways of a cluster tell each other. A message may be lost: each also looks by itself, somewhat later. */
+interface SiblingEvents {
+  'token:revoked': (tokenId: number) => void;
+}
+
 export interface SocketGateway {
   /** Admitted connections now. */
   connections(): number;
@@ -46,6 +51,8 @@ export function createSockets(args: {
   authenticator: Authenticator;
   logger: SocketLogger;
   config?: Partial<SocketConfig>;
+  /** How the gateways of a cluster reach each other; absent: this is the only one. */
+  adapter?: NonNullable<ServerOptions['adapter']>;
   /** Monotonic milliseconds. */
   nowMs?: () => number;
   /** 0 to 1: spreads the reconnects of a stopping node. */
@@ -64,7 +71,8 @@ export function createSockets(args: {
   const services: SessionServices = { engine, authenticator, registry, logger, config, nowMs };
   let isClosing = false;
 
-  const io = new Server<ClientToServerEvents, ServerToClientEvents>(args.httpServer, {
+  const io = new Server<ClientToServerEvents, ServerToClientEvents, SiblingEvents>(args.httpServer, {
+    ...(args.adapter && { adapter: args.adapter }),
     transports: ['websocket'],
     serveClient: false,
     perMessageDeflate: false,
@@ -137,8 +145,18 @@ export function createSockets(args: {
   });
 
   const sweep = new TokenSweep(registry, config.tokenSweepMs);
-  const stopRevocations = authenticator.onRevoked((tokenId) => {
+  const checkTokens = (tokenId: number): void => {
     for (const session of registry.all()) if (session.tokenId === tokenId) void session.checkToken();
+  };
+  const stopRevocations = authenticator.onRevoked((tokenId) => {
+    checkTokens(tokenId);
+    if (args.adapter) namespace.serverSideEmit('token:revoked', tokenId);
+  });
+  namespace.on('token:revoked', (tokenId: unknown) => {
+    // From Redis, where anybody with the right to publish may say anything.
+    if (typeof tokenId !== 'number') return;
+    authenticator.forget(tokenId);
+    checkTokens(tokenId);
   });
 
   let closing: Promise<void> | undefined;

@@ -102,7 +102,11 @@ test('every route refuses those it is not for, before it looks at anything else'
 test('a route that does not say who may call it is not registered', () => {
   const app = Fastify();
   guardRoutes(app, {
-    authenticator: { authenticate: async () => undefined, onRevoked: () => () => undefined },
+    authenticator: {
+      authenticate: async () => undefined,
+      forget: () => undefined,
+      onRevoked: () => () => undefined,
+    },
     config: DEFAULT_HTTP_CONFIG,
   });
   expect(() => app.get('/api/open', () => 'x')).toThrow('does not say who may call it');

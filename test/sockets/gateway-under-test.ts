@@ -42,6 +42,10 @@ export class TokenBook implements Authenticator {
     for (const listener of this.#listeners) listener(principal?.tokenId ?? 0);
   }
 
+  forget(): void {
+    // Nothing is remembered here.
+  }
+
   onRevoked(listener: (tokenId: number) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -85,6 +89,7 @@ interface GatewayOptions {
   readonly nowMs?: () => number;
   /** Instead of the tokens by hand. */
   readonly authenticator?: Authenticator;
+  readonly adapter?: Parameters<typeof createSockets>[0]['adapter'];
 }
 
 /** A gateway in front of a scripted engine. */
@@ -113,6 +118,7 @@ export async function startGatewayOf<E extends Engine>(
     logger: { info: write('info'), warn: write('warn'), error: write('error') },
     config: { reconnectSpreadMs: 20, ...config },
     ...(nowMs === undefined ? {} : { nowMs }),
+    ...(options.adapter && { adapter: options.adapter }),
   });
   const port = await listen(httpServer, options.port ?? 0);
   const url = `http://127.0.0.1:${port}`;

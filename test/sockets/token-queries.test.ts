@@ -33,6 +33,7 @@ beforeEach(async () => {
       looks += 1;
       return real.authenticate(token);
     },
+    forget: (tokenId) => real.forget(tokenId),
     onRevoked: (listener) => real.onRevoked(listener),
   };
   server = await startGateway({ authenticator, config: { tokenSweepMs: 10 } });
