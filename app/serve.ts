@@ -15,6 +15,13 @@ import { type StopStep, stopInOrder } from './stop-in-order.ts';
 import { readVersion } from './version.ts';
 
 const DATABASE_STOP_MS = 10_000;
+/** How long each part of a stop may take, in the order in which they stop. A grace given from outside covers the sum. */
+export const STOP_LIMITS_MS = {
+  node: 10_000,
+  // Twice the time: after the first it ends the fast shutdown and stops at once.
+  database: 2 * DATABASE_STOP_MS,
+  lock: 1_000,
+} as const;
 
 /** What a started server tells whoever started it. Holds secrets. */
 export interface Welcome {
@@ -55,19 +62,18 @@ export async function serve(config: Config): Promise<Server> {
   try {
     await refuseTakenPort(config);
     const directory = openDataDirectory(config.dataDirectory);
-    steps.unshift({ name: 'lock', limitMs: 1_000, run: async () => directory.release() });
+    steps.unshift({ name: 'lock', limitMs: STOP_LIMITS_MS.lock, run: async () => directory.release() });
     const database = await provideDatabase(config, directory.path, (event) =>
       log.logger.error({ postgres: event.kind, ...remedyOf(event) }, 'embedded Postgres'),
     );
-    // Twice the time: after the first it ends the fast shutdown and stops at once.
     steps.unshift({
       name: 'database',
-      limitMs: 2 * DATABASE_STOP_MS,
+      limitMs: STOP_LIMITS_MS.database,
       run: () => database.stop(DATABASE_STOP_MS),
     });
     await migrate(database.url);
     const node = await startNode({ config, databaseUrl: database.url, logger: log.logger });
-    steps.unshift({ name: 'node', limitMs: 10_000, run: () => node.stop() });
+    steps.unshift({ name: 'node', limitMs: STOP_LIMITS_MS.node, run: () => node.stop() });
     const isGateway = config.roles.includes('gateway');
     const adminToken = isGateway ? await ensureAdminToken(config, node, directory.path) : '';
     const sample = await ensureSample({
