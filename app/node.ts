@@ -28,7 +28,8 @@ import { readVersion } from './version.ts';
 
 /** Connections for admins' queries. With the engine's own they stay far below what Postgres allows. */
 const ADMIN_CONNECTIONS = 10;
-export const STEP_MS = { sockets: 2_500, http: 3_000, engine: 3_000, pools: 1_000 } as const;
+/** Limits of the steps of a stop, in milliseconds. Together they fit the time that a node is given. */
+export const STEP_MS = { sockets: 2_500, http: 3_000, engine: 3_000, fanOut: 1_000, pools: 1_000 } as const;
 
 /** One process of a cluster, or all of it: engine, HTTP and sockets on one port, by its roles. */
 export interface ServerNode {
@@ -117,7 +118,7 @@ export async function startNode(args: {
       force: () => app.server.closeAllConnections(),
     },
     { name: 'engine', limitMs: STEP_MS.engine, run: () => engine.stop() },
-    { name: 'fan-out', limitMs: STEP_MS.pools, run: async () => fanOut?.close() },
+    { name: 'fan-out', limitMs: STEP_MS.fanOut, run: async () => fanOut?.close() },
     pools,
   ];
   const stopped: { promise?: Promise<void> } = {};

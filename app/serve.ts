@@ -17,7 +17,7 @@ import { readVersion } from './version.ts';
 const DATABASE_STOP_MS = 10_000;
 /** How long each part of a stop may take, in the order in which they stop. A grace given from outside covers the sum. */
 export const STOP_LIMITS_MS = {
-  node: 10_000,
+  node: 11_000,
   // Twice the time: after the first it ends the fast shutdown and stops at once.
   database: 2 * DATABASE_STOP_MS,
   lock: 1_000,

@@ -127,6 +127,7 @@ describe.each(servers.map((server) => [server.name, server] as const))('the pods
     const before = Number(container.lifecycle?.preStop?.exec?.command?.at(-1) ?? 0);
     expect(Number(pod.terminationGracePeriodSeconds)).toBeGreaterThan(before + STOP_SECONDS);
     expect(STOP_LIMITS_MS.node).toBeGreaterThanOrEqual(NODE_STEPS_MS);
+    expect(readText('docs/operations.md')).toContain(`Together ${STOP_SECONDS} s at the very most`);
   });
 
   test('are replaced one by one, with never fewer than two', () => {
