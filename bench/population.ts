@@ -49,7 +49,9 @@ export async function addProject(
     insertProject(tx, { slug, name: slug, settings: { ...PATIENT_SETTINGS, ...settings } }),
   );
   if (made === undefined) throw new Error(`the project ${slug} is there already`);
-  return { projectId: made.id, shardId: made.shardId, slug };
+  const [shardId] = made.shardIds;
+  if (shardId === undefined) throw new Error(`the project ${slug} has no shard`);
+  return { projectId: made.id, shardId, slug };
 }
 
 export async function addAnnotators(

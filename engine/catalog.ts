@@ -1,4 +1,4 @@
-import type { ProjectId } from './ids.ts';
+import type { ProjectId, ShardId } from './ids.ts';
 import type { ProjectRow, Store } from './store/store.ts';
 
 /**
@@ -32,8 +32,9 @@ export class Catalog {
     return this.rows.get(projectId) ?? (await this.refresh(projectId));
   }
 
-  has(projectId: ProjectId): boolean {
-    return this.rows.has(projectId);
+  /** False for a project that is new, or has more shards than when it was read. */
+  knows(projectId: ProjectId, shardId: ShardId): boolean {
+    return this.rows.get(projectId)?.shardIds.includes(shardId) ?? false;
   }
 
   bySlugs(slugs: readonly string[]): ProjectRow[] {

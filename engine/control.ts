@@ -74,6 +74,7 @@ export class Control {
       if (!lease) {
         const row = term.ended.get(ref.id) ?? (await this.context.store.readAssignment(ref));
         if (!row) return refuse('not_found', 'There is no such assignment.');
+        if (row.state === 'offered' || row.state === 'active') return found.unavailable();
         return row.state === 'revoked'
           ? ok({ ended: true })
           : refuse('lease_ended', `The assignment is ${row.state}.`);
@@ -124,6 +125,8 @@ export class Control {
       if (!row || !term.alive) return shard.unavailable();
       const reordered = row.settings.strategy !== term.project.settings.strategy;
       changeSettings(term, row);
+      // It may have grown: who waits for it waits in its new shards as well.
+      for (const member of this.context.roster.all()) this.projects.joinWaiting(member, row);
       term.write().transition({ event: PROJECT_TRANSITIONS[change], actor });
       const answer = await shard.saved<{ seen: true }>(term, ok({ seen: true }));
       if (!answer.ok || !term.alive) return answer;
@@ -210,7 +213,11 @@ export class Control {
     return shard.use(async (term) => {
       const task = await findTask(term, taskId);
       if (!term.alive) return shard.unavailable();
-      if (!task) return refuse('not_found', 'There is no such task.');
+      if (!task) {
+        // It may have moved to another shard since it was looked for.
+        const isElsewhere = (await this.context.store.shardOfTask(projectId, taskId)) !== undefined;
+        return isElsewhere ? shard.unavailable() : refuse('not_found', 'There is no such task.');
+      }
       const answer = run(term, task);
       term.queue.settle(task);
       shard.offer(term, task);

@@ -20,7 +20,7 @@ import { Requests } from './requests.ts';
 import { Roster } from './roster.ts';
 import { Sessions } from './sessions.ts';
 import type { Ownership } from './shard/shard.ts';
-import type { ShardBatch, Store } from './store/store.ts';
+import type { ShardBatch, ShardOwner, Store } from './store/store.ts';
 
 export interface NodeOptions {
   readonly store: Store;
@@ -107,6 +107,15 @@ export class EngineNode {
   serveAll(): void {
     for (const shard of this.projects.allShards()) {
       if (shard.term) shard.inBackground(shard.serveWaiters(shard.term));
+    }
+  }
+
+  /** Tasks came to these shards, and whoever brought them may have died before it told us. */
+  announce(news: readonly ShardOwner[]): void {
+    for (const { shardId, projectId } of news) {
+      if (!this.projects.isServed(shardId)) continue;
+      const told = this.door.control({ kind: 'tasksImported', projectId, shardId });
+      this.projects.shard(shardId, projectId).inBackground(told);
     }
   }
 

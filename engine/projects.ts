@@ -71,17 +71,19 @@ export class Projects {
     for (const room of [...member.waitingIn]) await room.serveWaiter(member.row.id);
   }
 
-  /** A project is new to them: who waits for it, or for any, waits there too. */
+  /** A project, or a part of one, is new to them: who waits for it, or for any, waits there too. */
   joinWaiting(member: Member, row: ProjectRow): void {
     const { asked } = member;
     if (asked === undefined || member.waitingIn.size === 0 || row.status === 'archived') return;
     if (asked.projects !== undefined && !asked.projects.includes(row.slug)) return;
     if (projectBar(member.row, row) === 'not_member') return;
-    for (const shard of this.servedOf(row)) shard.addWaiter(member, asked.requestId, asked.sole);
+    for (const shard of this.servedOf(row)) {
+      if (!member.waitingIn.has(shard)) shard.addWaiter(member, asked.requestId, asked.sole);
+    }
   }
 
   /** The project's shards that this node serves. @param take nobody's, to be taken by this node. */
-  servedOf(row: ProjectRow, take: ReadonlySet<ShardId> = new Set()): Shard[] {
+  servedOf(row: Pick<ProjectRow, 'id' | 'shardIds'>, take: ReadonlySet<ShardId> = new Set()): Shard[] {
     const served = row.shardIds.filter(
       (id) => this.shards.get(id)?.term !== undefined || take.has(id) || this.ownership.isOurs(id),
     );

@@ -1,4 +1,5 @@
 import type { NodeRequest } from './cluster/node-door.ts';
+import { inOrderFor } from './cluster/placement.ts';
 import type { EngineContext } from './context.ts';
 import type { RequestAnswer, WaitingReasons } from './door.ts';
 import { projectBar } from './eligibility.ts';
@@ -59,9 +60,10 @@ export class Requests {
     const { requestId, sole } = request;
     member.asked = { requestId, projects: request.projects, sole };
     const take = new Set(request.take);
-    const shards = projects
-      .flatMap((row) => this.projects.servedOf(row, take))
-      .slice(0, this.context.limits.projectsPerRequestMax);
+    const shards = projects.slice(0, this.context.limits.projectsPerRequestMax).flatMap((row) => {
+      const shardIds = inOrderFor(request.annotatorId, row.shardIds);
+      return this.projects.servedOf({ id: row.id, shardIds }, take);
+    });
     if (shards.length === 0) {
       return refuse('unavailable', undefined, { retryAfterMs: this.context.limits.retryAfterMs });
     }

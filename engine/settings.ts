@@ -11,7 +11,7 @@ export type Requirement =
 export type Strategy = 'sequential' | 'random' | 'priority';
 export type LateSubmit = 'accept' | 'surplus' | 'refuse';
 
-/** A project's settings, complete: defaults are filled in where the wire is read. All times in milliseconds. */
+/** A project's settings, complete: `completeSettings` fills in what a row does not say. All times in milliseconds. */
 export interface ProjectSettings {
   /** Counted answers a task needs, 1-100; a task may have its own. */
   readonly overlap: number;
@@ -36,6 +36,8 @@ export interface ProjectSettings {
   /** Which project "any of my projects" tries first: higher first; equal ones in proportion to weight. */
   readonly projectPriority: number;
   readonly weight: number;
+  /** Parts that new tasks are spread over, 1-64: each is owned by one engine, so a project can outgrow one. */
+  readonly shards: number;
   /** What the labeling page shows; opaque to the engine. */
   readonly interface: JsonObject | null;
   /** JSON Schema (2020-12) of a result; null: anything. */
@@ -56,6 +58,12 @@ export const DEFAULT_SETTINGS: ProjectSettings = {
   access: 'open',
   projectPriority: 0,
   weight: 1,
+  shards: 1,
   interface: null,
   resultSchema: null,
 };
+
+/** Settings as they lie in a project's row, which may be older than some of them. */
+export function completeSettings(stored: Partial<ProjectSettings>): ProjectSettings {
+  return { ...DEFAULT_SETTINGS, ...stored };
+}

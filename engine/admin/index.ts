@@ -20,13 +20,13 @@ export type { ExportedAnnotation, ExportFilter } from '../store/admin/export.ts'
 export { type DatabaseFault, faultOf } from '../store/admin/faults.ts';
 export type { NewTask } from '../store/admin/import.ts';
 export type { ProjectRecord, ProjectStatus } from '../store/admin/projects.ts';
-export type { ShardStats } from '../store/admin/stats.ts';
+export type { ProjectCounters } from '../store/admin/stats.ts';
 export type { AnnotationRecord, TaskFilter, TaskRecord } from '../store/admin/tasks.ts';
 export type { TokenRecord, TokenRole } from '../store/admin/tokens.ts';
 export type { TransitionRecord } from '../store/admin/transitions.ts';
 export type { StatusAction } from './annotators.ts';
 export type { Page } from './context.ts';
-export type { FeedPage } from './feed.ts';
+export { type FeedEvent, type FeedPage, type FeedPlace, placeAfter } from './feed.ts';
 export type { ImportReport, ImportRow, ImportStop } from './imports.ts';
 export type { TaskDetail } from './tasks.ts';
 export type { CreatedToken } from './tokens.ts';

@@ -5,6 +5,7 @@ import type { ProjectSettings } from '../settings.ts';
 import { insertAudit } from '../store/admin/audit.ts';
 import {
   insertProject,
+  insertShards,
   listProjects,
   type ProjectRecord,
   type ProjectStatus,
@@ -12,8 +13,9 @@ import {
   updateProject,
 } from '../store/admin/projects.ts';
 import { reorderTasks } from '../store/admin/queue-order.ts';
-import { readStats, type ShardStats } from '../store/admin/stats.ts';
+import { type ProjectCounters, readCounters } from '../store/admin/stats.ts';
 import { type Actor, type AdminContext, type Page, read, write } from './context.ts';
+import { spreadTasks } from './reshard.ts';
 
 /** Tasks that one statement lays out anew when the strategy changes. */
 const REORDER_ROWS = 2_000;
@@ -36,11 +38,13 @@ export interface ProjectsAdmin {
     settings?: SettingsChange | undefined;
     /** The caller names the strategy: lay the tasks out even if it is the same, in case a crash cut that short. */
     namesStrategy?: boolean | undefined;
+    /** The same for the number of shards. */
+    namesShards?: boolean | undefined;
     actor: Actor;
   }): Promise<Result<ProjectRecord>>;
   /** Idempotent. Archived is for good. */
   setStatus(args: { slug: string; status: ProjectStatus; actor: Actor }): Promise<Result<ProjectRecord>>;
-  stats(slug: string): Promise<Result<{ counters: ShardStats; live: ProjectLive }>>;
+  stats(slug: string): Promise<Result<{ counters: ProjectCounters; live: ProjectLive }>>;
 }
 
 export function createProjectsAdmin(context: AdminContext): ProjectsAdmin {
@@ -63,6 +67,8 @@ export function createProjectsAdmin(context: AdminContext): ProjectsAdmin {
           settings: settings.value,
           status: present.status,
         });
+        if (settings.value.shards > present.shardIds.length)
+          await insertShards(tx, present.id, settings.value.shards);
         await insertAudit(tx, {
           actor: args.actor,
           action: 'project.change',
@@ -70,14 +76,22 @@ export function createProjectsAdmin(context: AdminContext): ProjectsAdmin {
           detail: { settings: differences(present.settings, settings.value) },
         });
         const isReordered = settings.value.strategy !== present.settings.strategy;
-        return ok({ project: { ...present, settings: settings.value }, isReordered });
+        const isSpread = settings.value.shards !== present.settings.shards;
+        const project = (await readProject(tx, args.slug)) ?? present;
+        return ok({ project, isReordered, isSpread });
       });
       if (!changed.ok) return changed;
       if (args.settings !== undefined) {
-        const { project, isReordered } = changed.value;
+        const { project, isReordered, isSpread } = changed.value;
         if (isReordered || args.namesStrategy === true) await reorder(context, project);
-        const seen = await control.projectChanged(project.id, 'settings', args.actor);
+        const tell = () => control.projectChanged(project.id, 'settings', args.actor);
+        const seen = await tell();
         if (!seen.ok) return seen;
+        const moved =
+          isSpread || args.namesShards === true ? await spreadTasks(context, project, args.actor) : 0;
+        // Told once more: an owner that still has tasks in memory which have moved finds that out when it answers.
+        const seenAgain = moved > 0 ? await tell() : seen;
+        if (!seenAgain.ok) return seenAgain;
       }
       return find(context, args.slug);
     },
@@ -104,8 +118,7 @@ export function createProjectsAdmin(context: AdminContext): ProjectsAdmin {
       const counters = await read(context, async (tx) => {
         const project = await readProject(tx, slug);
         if (project === undefined) return noProject(slug);
-        const stats = await readStats(tx, project.shardId);
-        return stats === undefined ? noProject(slug) : ok({ project, stats });
+        return ok({ project, stats: await readCounters(tx, project.id) });
       });
       if (!counters.ok) return counters;
       const live = await control.live(counters.value.project.id);

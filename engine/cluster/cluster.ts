@@ -3,10 +3,10 @@ import type { Catalog } from '../catalog.ts';
 import type { Clock, Timer } from '../clock.ts';
 import type { EngineContext } from '../context.ts';
 import type { AnnotatorPush, ControlDoor, EngineStatus, FeedListener, WorkDoor } from '../door.ts';
-import type { AnnotatorId, Incarnation } from '../ids.ts';
+import type { AnnotatorId, Incarnation, ShardId } from '../ids.ts';
 import type { EngineNode, NodeOptions } from '../node.ts';
 import { TERM_MS } from '../ownership/node-lease.ts';
-import type { Store } from '../store/store.ts';
+import type { ShardOwner, Store } from '../store/store.ts';
 import { ControlRouter } from './control-router.ts';
 import { Desks } from './desks.ts';
 import { Directory, type DirectoryChange } from './directory.ts';
@@ -32,6 +32,8 @@ export class Cluster {
   private isServing = false;
   private stopped = false;
   private readonly lastPush = new Map<Address, number>();
+  /** Shards that the catalog does not know: of new projects, or of one that has grown. */
+  private readonly unread = new Map<ShardId, ShardOwner>();
   private readonly args: {
     readonly store: Store;
     readonly clock: Clock;
@@ -185,8 +187,34 @@ export class Cluster {
       this.lastPush.delete(node.address);
       this.node?.sessions.gatewayLost(node.address);
     }
+    for (const shard of change.moved) {
+      if (!this.args.catalog.knows(shard.projectId, shard.shardId)) this.unread.set(shard.shardId, shard);
+    }
+    if (this.unread.size === 0) this.act(change);
+    else void this.readUnread().then((read) => this.act({ ...change, moved: [...change.moved, ...read] }));
+  }
+
+  private act(change: DirectoryChange): void {
+    if (this.stopped) return;
     this.desks?.directoryChanged(change);
+    this.node?.announce(change.news);
     void this.node?.balancer.tick();
+  }
+
+  /** @returns the shards that are known now; the others are tried again at the next look. Never rejects. */
+  private async readUnread(): Promise<ShardOwner[]> {
+    const { catalog, incident } = this.args;
+    const read: ShardOwner[] = [];
+    for (const shard of [...this.unread.values()]) {
+      try {
+        if (!catalog.knows(shard.projectId, shard.shardId)) await catalog.refresh(shard.projectId);
+        this.unread.delete(shard.shardId);
+        read.push(shard);
+      } catch (error) {
+        incident({ kind: 'directory_failed', error });
+      }
+    }
+    return read;
   }
 
   private schedule(): void {

@@ -1,7 +1,7 @@
 import type { Catalog } from '../catalog.ts';
 import type { ControlDoor, ProjectLive } from '../door.ts';
 import type { AnnotatorId, AssignmentRef, ProjectId, ShardId, TaskId } from '../ids.ts';
-import { ok, type Result, refuse } from '../refusals.ts';
+import { ok, type Refusal, type Result, refuse } from '../refusals.ts';
 import type { Store } from '../store/store.ts';
 import { StoreError } from '../store/store-error.ts';
 import type { Directory } from './directory.ts';
@@ -50,7 +50,7 @@ export class ControlRouter implements ControlDoor {
   async revoke(ref: AssignmentRef, actor: string, reason?: string): Promise<Result<{ ended: true }>> {
     const { routes } = this.args;
     const answer = await routes.atOwner(
-      () => routes.shardOfLease(ref, undefined),
+      (isAgain) => routes.shardOfLease(ref, undefined, isAgain),
       ({ door }) => door.control({ kind: 'revoke', ref, actor, ...(reason === undefined ? {} : { reason }) }),
     );
     if (answer.ok) return ok({ ended: true });
@@ -69,6 +69,9 @@ export class ControlRouter implements ControlDoor {
     change: ProjectChange,
     actor: string,
   ): Promise<Result<{ seen: true }>> {
+    // It may have more shards than it had.
+    const read = await this.readAnew(projectId);
+    if (read) return read;
     const told = await this.toShards(projectId, (shardId) => ({
       kind: 'projectChanged',
       projectId,
@@ -113,9 +116,10 @@ export class ControlRouter implements ControlDoor {
   ): Promise<Result<T>> {
     const { routes, catalog, store } = this.args;
     const { projectId, taskId } = command;
-    const find = async () => {
+    const find = async (isAgain: boolean) => {
       const row = await catalog.find(projectId);
-      return row?.shardIds.length === 1 ? row.shardIds[0] : store.shardOfTask(projectId, taskId);
+      const isSure = row?.shardIds.length === 1 && !isAgain;
+      return isSure ? row.shardIds[0] : store.shardOfTask(projectId, taskId);
     };
     const answer = await routes.atOwner(find, ({ door }) => door.control(command));
     if (answer.ok) return ok(read(answer.value));
@@ -132,10 +136,7 @@ export class ControlRouter implements ControlDoor {
     try {
       const row = await catalog.find(projectId);
       for (const shardId of row?.shardIds ?? []) {
-        const answer = await routes.atOwner(
-          async () => shardId,
-          ({ door }) => door.control(command(shardId)),
-        );
+        const answer = await this.toShard(shardId, command(shardId));
         if (!answer.ok) return answer;
         answers.push(answer.value);
       }
@@ -143,6 +144,31 @@ export class ControlRouter implements ControlDoor {
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       return routes.unavailable();
+    }
+  }
+
+  /** A shard whose tasks were moved finds that out when it answers: it is asked again when it has reloaded. */
+  private async toShard(shardId: ShardId, command: ControlCommand): Promise<Result<unknown>> {
+    const { directory, routes } = this.args;
+    // Who shall take it depends on who has taken what, a moment ago.
+    if (directory.ownerOf(shardId) === undefined) await directory.refresh();
+    const ask = () =>
+      routes.atOwner(
+        async () => shardId,
+        ({ door }) => door.control(command),
+      );
+    const answer = await ask();
+    return answer.ok || answer.code !== 'unavailable' ? answer : ask();
+  }
+
+  /** @returns a refusal when the database is away. */
+  private async readAnew(projectId: ProjectId): Promise<Refusal | undefined> {
+    try {
+      await this.args.catalog.refresh(projectId);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return this.args.routes.unavailable();
     }
   }
 

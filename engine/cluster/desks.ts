@@ -284,7 +284,7 @@ export class Desks {
       }
       if (nodes.size > 0) return [...nodes.values()];
     }
-    const candidates = routes.candidates([]);
+    const candidates = routes.candidates(desk.annotatorId, []);
     return candidates.length === 0 ? routes.unavailable() : candidates.slice(0, 1);
   }
 

@@ -12,6 +12,8 @@ export interface DirectoryChange {
   readonly left: readonly NodeRow[];
   readonly joined: readonly NodeRow[];
   readonly moved: readonly ShardOwner[];
+  /** Tasks came to these, and whoever brought them has not told their owners, or not yet. */
+  readonly news: readonly ShardOwner[];
 }
 
 /**
@@ -124,7 +126,7 @@ export class Directory {
   /** This very process knows first what it took or gave back. */
   note(shardId: ShardId, projectId: ProjectId, owner: Incarnation | null): void {
     const move = this.shards.get(shardId)?.move ?? 0;
-    this.shards.set(shardId, { shardId, projectId, owner, move });
+    this.shards.set(shardId, { shardId, projectId, owner, move, hasNews: false });
   }
 
   private schedule(): void {
@@ -155,6 +157,7 @@ export class Directory {
       left: [...before.values()].filter((node) => !this.nodes.has(node.incarnation)),
       joined: nodes.filter((node) => !before.has(node.incarnation)),
       moved,
+      news: owners.filter((owner) => owner.hasNews),
     });
   }
 }

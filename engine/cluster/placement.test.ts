@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { asId, type Incarnation, type ShardId } from '../ids.ts';
-import { placeFor, spread, surplusOf } from './placement.ts';
+import { type AnnotatorId, asId, type Incarnation, type ShardId } from '../ids.ts';
+import { inOrderFor, placeFor, spread, surplusOf } from './placement.ts';
 
 const node = (n: number) => asId<Incarnation>(n);
 const shard = (n: number) => asId<ShardId>(n);
@@ -46,4 +46,25 @@ test('everybody acting on the plan evens out, and moves no more than that needs'
       expect(moves).toBeLessThanOrEqual(needed + slack);
     }),
   );
+});
+
+test('annotators spread evenly over the shards of a project, and over those of one engine', () => {
+  const shards = [11, 12, 13, 14].map(shard);
+  const firsts = (among: ShardId[]) => {
+    const counts = new Map<ShardId, number>();
+    for (let id = 1; id <= 4_000; id++) {
+      const [first] = inOrderFor(asId<AnnotatorId>(id), shards).filter((one) => among.includes(one));
+      if (first !== undefined) counts.set(first, (counts.get(first) ?? 0) + 1);
+    }
+    return [...counts.values()];
+  };
+  for (const count of firsts(shards)) expect(Math.abs(count - 1_000)).toBeLessThan(120);
+  for (const count of firsts([shard(11), shard(13)])) expect(Math.abs(count - 2_000)).toBeLessThan(150);
+});
+
+test('an annotator is served from the same shards first, every time, and from all of them', () => {
+  const shards = [11, 12, 13, 14].map(shard);
+  const order = inOrderFor(asId<AnnotatorId>(5), shards);
+  expect(inOrderFor(asId<AnnotatorId>(5), [...shards].reverse())).toEqual(order);
+  expect([...order].sort()).toEqual(shards);
 });

@@ -1,4 +1,4 @@
-import type { Incarnation, ShardId } from '../ids.ts';
+import type { AnnotatorId, Incarnation, ShardId } from '../ids.ts';
 
 /** How many shards each live engine owns. */
 export type Load = ReadonlyMap<Incarnation, number>;
@@ -53,10 +53,20 @@ export function surplusOf(self: Incarnation, load: Load): Incarnation[] {
   }
 }
 
+/**
+ * A project's shards in the order in which this annotator is served from them: another for everybody, always the same for
+ * one. People spread evenly over the shards, over any that one engine owns, and over the rest when one is empty.
+ */
+export function inOrderFor(annotatorId: AnnotatorId, shardIds: readonly ShardId[]): readonly ShardId[] {
+  if (shardIds.length < 2) return shardIds;
+  const weighted = shardIds.map((shardId) => ({ shardId, weight: mix(shardId, annotatorId) }));
+  return weighted.sort((a, b) => b.weight - a.weight).map(({ shardId }) => shardId);
+}
+
 /** Fowler, Noll and Vo's hash (FNV-1a, 32 bits) of the two numbers, finished as in MurmurHash3. */
-function mix(shardId: number, incarnation: number): number {
+function mix(shardId: number, other: number): number {
   let hash = 0x811c9dc5;
-  for (const char of `${shardId}:${incarnation}`) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193);
+  for (const char of `${shardId}:${other}`) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193);
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) >>> 0;

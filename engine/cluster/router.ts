@@ -51,7 +51,7 @@ export class Router {
   async submit(args: SubmitArgs): ReturnType<WorkDoor['submit']> {
     const { annotatorId, ref, submissionId, result, projects } = args;
     const desk = this.desks.of(annotatorId);
-    const candidates = args.next ? this.routes.candidates(projects, ref.projectId) : [];
+    const candidates = args.next ? this.routes.candidates(annotatorId, projects, ref.projectId) : [];
     const sent = await this.atOwner(desk, ref, (node, owner) => {
       // The engine that takes the answer looks for the next task, too: one round trip, one commit.
       const mine = candidates.find((candidate) => candidate.address === owner.address);
@@ -123,7 +123,7 @@ export class Router {
     if (repeated) return repeated;
     const refusals: Refusal[] = [];
     let reasons: WaitingReasons | undefined;
-    const candidates = this.routes.candidates(projects, first?.projectId);
+    const candidates = this.routes.candidates(desk.annotatorId, projects, first?.projectId);
     if (candidates.length === 0) return this.unavailable();
     const asked = { requestId, projects };
     for (const candidate of candidates) {
@@ -228,7 +228,7 @@ export class Router {
     ask: (node: NodeDoor, candidate: Candidate) => Promise<Result<T>>,
   ): Promise<Result<T>> {
     return this.routes.atOwner(
-      () => this.routes.shardOfLease(ref, desk.leases.get(ref.id)),
+      (isAgain) => this.routes.shardOfLease(ref, desk.leases.get(ref.id), isAgain),
       (candidate) => {
         this.desks.engage(desk, candidate.address);
         return ask(candidate.door, candidate);

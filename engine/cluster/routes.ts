@@ -1,14 +1,14 @@
 import type { Address } from '../bus/bus.ts';
 import type { Catalog } from '../catalog.ts';
 import type { Clock } from '../clock.ts';
-import type { AssignmentRef, Incarnation, ProjectId, ShardId } from '../ids.ts';
+import type { AnnotatorId, AssignmentRef, Incarnation, ProjectId, ShardId } from '../ids.ts';
 import { type Refusal, type Result, refuse } from '../refusals.ts';
 import type { NodeRow, Store } from '../store/store.ts';
 import { StoreError } from '../store/store-error.ts';
 import type { DeskLease } from './desk.ts';
 import type { Directory } from './directory.ts';
 import type { NodeDoor } from './node-door.ts';
-import { placeFor } from './placement.ts';
+import { inOrderFor, placeFor } from './placement.ts';
 
 /** How often an owner is looked for again, and how long between two looks, in ms: a hand-over is over by then. */
 export const LOOKS_MAX = 20;
@@ -50,15 +50,20 @@ export class Routes {
   }
 
   /**
-   * The engines that may have work of these projects: our own first, then the others.
+   * The engines that may have work of these projects: our own first, then the others, in an order that spreads people over
+   * the shards of a project.
    *
    * @param projects slugs; absent: any.
    */
-  candidates(projects: readonly string[] | undefined, first?: ProjectId): Candidate[] {
+  candidates(
+    annotatorId: AnnotatorId,
+    projects: readonly string[] | undefined,
+    first?: ProjectId,
+  ): Candidate[] {
     const { local, localAddress, directory } = this.args;
     const only = this.onlyEngine();
     if (only) return [{ address: localAddress, door: only, take: [], isOnly: true, first }];
-    const wanted = this.wanted(projects);
+    const wanted = this.wanted(annotatorId, projects);
     const byEngine = new Map<Address, ShardId[]>();
     const load = directory.load();
     for (const shardId of wanted) {
@@ -93,9 +98,11 @@ export class Routes {
   /**
    * Asks the owner of a shard. One that has lost it says `unavailable`: the owner of this moment is looked up and asked,
    * again and again for as long as a hand-over takes.
+   *
+   * @param find the shard; asked once more, with `true`, when what memory says of it led nowhere: a task may have moved.
    */
   async atOwner<T>(
-    find: () => Promise<ShardId | undefined>,
+    find: (isAgain: boolean) => Promise<ShardId | undefined>,
     ask: (candidate: Candidate) => Promise<Result<T>>,
   ): Promise<Result<T>> {
     const only = this.onlyEngine();
@@ -103,19 +110,22 @@ export class Routes {
       return ask({ address: this.args.localAddress, door: only, take: [], isOnly: true, first: undefined });
     }
     try {
-      const shardId = await find();
-      if (shardId === undefined) return refuse('unknown_assignment');
-      return await this.askUntilFound(shardId, ask);
+      return await this.askUntilFound(find, ask);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       return this.unavailable();
     }
   }
 
-  async shardOfLease(ref: AssignmentRef, known: DeskLease | undefined): Promise<ShardId | undefined> {
-    if (known) return known.shardId;
+  /** @param isAgain the database alone says it. */
+  async shardOfLease(
+    ref: AssignmentRef,
+    known: DeskLease | undefined,
+    isAgain: boolean,
+  ): Promise<ShardId | undefined> {
+    if (known && !isAgain) return known.shardId;
     const row = await this.args.catalog.find(ref.projectId);
-    if (row?.shardIds.length === 1) return row.shardIds[0];
+    if (row?.shardIds.length === 1 && !isAgain) return row.shardIds[0];
     return row && (await this.args.store.readAssignment(ref))?.shardId;
   }
 
@@ -145,12 +155,15 @@ export class Routes {
   }
 
   private async askUntilFound<T>(
-    shardId: ShardId,
+    find: (isAgain: boolean) => Promise<ShardId | undefined>,
     ask: (candidate: Candidate) => Promise<Result<T>>,
   ): Promise<Result<T>> {
     let answer: Result<T> = this.unavailable();
     let asked: Address | undefined;
+    let shardId = await find(false);
     for (let look = 0; look < LOOKS_MAX; look++) {
+      if (look === 1) shardId = await find(true);
+      if (shardId === undefined) return refuse('unknown_assignment');
       const candidate = this.engineOf(shardId);
       if (candidate && (look < 2 || candidate.address !== asked)) {
         asked = candidate.address;
@@ -170,9 +183,9 @@ export class Routes {
     return incarnation === undefined ? undefined : this.args.directory.node(incarnation);
   }
 
-  private wanted(projects: readonly string[] | undefined): ShardId[] {
+  private wanted(annotatorId: AnnotatorId, projects: readonly string[] | undefined): ShardId[] {
     const { catalog } = this.args;
-    if (projects === undefined) return catalog.inOrder().flatMap((row) => row.shardIds);
-    return catalog.bySlugs(projects).flatMap((row) => row.shardIds);
+    const rows = projects === undefined ? catalog.inOrder() : catalog.bySlugs(projects);
+    return rows.flatMap((row) => inOrderFor(annotatorId, row.shardIds));
   }
 }

@@ -9,12 +9,12 @@ import { adoptTask } from './recover.ts';
 import type { TaskEntry } from './task-entry.ts';
 import type { Term } from './term.ts';
 
-/** @returns the task in memory, read from disk if it rests there, or undefined. @throws when the database is away. */
+/** @returns the task in memory, read from disk if it rests there; undefined when this shard has none. @throws when the database is away. */
 export async function findTask(term: Term, taskId: TaskId): Promise<TaskEntry | undefined> {
   const inMemory = term.tasks.get(taskId);
   if (inMemory) return inMemory;
   return term.queue.reading(
-    () => term.context.store.readTask(term.projectId, taskId),
+    () => term.context.store.readTask({ projectId: term.projectId, shardId: term.shardId, taskId }),
     (row: TaskRow | undefined) => {
       // While the row was on its way the task may have come into memory, and moved.
       const arrived = term.tasks.get(taskId);

@@ -48,6 +48,8 @@ export const TRANSITION_CODES = {
   project_paused: 42,
   project_resumed: 43,
   project_archived: 44,
+  tasks_moved: 45,
+  tasks_received: 46,
 } as const;
 
 export const PROJECT_STATUS_CODES = { active: 1, paused: 2, archived: 3 } as const;

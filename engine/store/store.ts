@@ -61,6 +61,7 @@ export interface OpenAssignmentRow {
 /** An assignment as it lies on disk, with what was submitted under it. */
 export interface AssignmentRow {
   readonly ref: AssignmentRef;
+  /** Where its task is now. */
   readonly shardId: ShardId;
   readonly taskId: TaskId;
   readonly annotatorId: AnnotatorId;
@@ -96,6 +97,8 @@ export interface ImportChunk {
   readonly id: number;
   readonly created: number;
   readonly actor: string;
+  /** The part of the project that the tasks were moved from; null: they are new. */
+  readonly movedFrom: number | null;
 }
 
 /** One numbered step of a shard's history. Detail never holds task data, results or names (I9). */
@@ -187,6 +190,8 @@ export interface ShardOwner {
   readonly projectId: ProjectId;
   readonly owner: Incarnation | null;
   readonly move: number;
+  /** Tasks lie there that its owner has not announced. */
+  readonly hasNews: boolean;
 }
 
 /** An open lease as somebody sees it who must find its shard. */
@@ -249,7 +254,7 @@ export interface Store {
   liveNodes(termMs: number): Promise<NodeRow[]>;
   /** Gives one shard back, if it is still this incarnation's: anybody may take it at once. */
   releaseShard(shardId: ShardId, incarnation: Incarnation): Promise<void>;
-  /** @returns shards whose owner changed after this move (0: all), of projects that are not archived. */
+  /** @returns shards with news, and those whose owner changed after this move (0: all), of projects that are not archived. */
   shardOwners(afterMove: number): Promise<ShardOwner[]>;
   takeShard(
     shardId: ShardId,
@@ -271,7 +276,8 @@ export interface Store {
     /** Leave out tasks this annotator has had. */
     notHadBy?: AnnotatorId;
   }): Promise<TaskRow[]>;
-  readTask(projectId: ProjectId, taskId: TaskId): Promise<TaskRow | undefined>;
+  /** @returns undefined for a task of another shard, too: that one alone may write it. */
+  readTask(args: { projectId: ProjectId; shardId: ShardId; taskId: TaskId }): Promise<TaskRow | undefined>;
   /** @returns the shard a task belongs to. */
   shardOfTask(projectId: ProjectId, taskId: TaskId): Promise<ShardId | undefined>;
   /** What these annotators hold, in whatever shard. */

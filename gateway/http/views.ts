@@ -4,12 +4,13 @@ import type {
   AssignmentRecord,
   AuditRecord,
   ExportedAnnotation,
+  FeedEvent,
   ProjectRecord,
   TaskDetail,
   TaskRecord,
   TokenRecord,
-  TransitionRecord,
 } from '../../engine/admin/index.ts';
+import { placeAfter } from '../../engine/admin/index.ts';
 import { formatAssignmentRef } from '../../engine/ids.ts';
 import type { ProjectSettings, Requirement } from '../../engine/settings.ts';
 import type {
@@ -25,6 +26,7 @@ import type {
   WireProjectSettings,
   WireRequirement,
 } from '../../protocol/api/index.ts';
+import { formatFeedCursor } from './feed-cursor.ts';
 
 /** What the engine's records look like on the wire. */
 
@@ -107,7 +109,7 @@ export function taskDetailView(detail: TaskDetail): z.output<typeof taskDetail> 
       leadTimeMs: entry.leadTimeMs,
       submittedAt: entry.submittedAt.toISOString(),
     })),
-    history: detail.history.map(eventView),
+    history: detail.history.map((record) => eventView({ record, after: placeAfter(record) })),
     historyTruncated: detail.isTruncated,
   };
 }
@@ -128,9 +130,10 @@ export function assignmentView(record: AssignmentRecord): z.output<typeof assign
   };
 }
 
-export function eventView(record: TransitionRecord): z.output<typeof event> {
+export function eventView({ record, after }: FeedEvent): z.output<typeof event> {
   return {
-    cursor: String(record.seq),
+    cursor: formatFeedCursor(after),
+    shard: record.part,
     event: record.event,
     at: record.at.toISOString(),
     taskId: record.taskId,

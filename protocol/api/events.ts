@@ -6,7 +6,11 @@ import { id, time } from './values.ts';
 /** One transition. It never holds a task's data, a result or a name. */
 export const event = z
   .object({
-    cursor: z.string(),
+    cursor: z.string().meta({ description: 'The place after this event: pass it as `after`.' }),
+    shard: z
+      .number()
+      .int()
+      .meta({ description: 'The part of the project that it happened in; 0 if it has one.' }),
     event: z.string().meta({ description: 'What happened: `assigned`, `submitted`, `imported` …' }),
     at: time,
     taskId: id.nullable(),
@@ -19,9 +23,10 @@ export const event = z
   })
   .meta({ id: 'Event' });
 
-export const feedCursor = z
-  .string()
-  .regex(/^(?:\d{1,15}|latest)$/, 'must be a cursor of the feed, or "latest"');
+/** One number per shard, joined; those that are not named are 0. */
+const FEED_CURSOR = new RegExp(`^(?:\\d{1,15}(?:\\.\\d{1,15}){0,${API_LIMITS.shardsMax - 1}}|latest)$`);
+
+export const feedCursor = z.string().regex(FEED_CURSOR, 'must be a cursor of the feed, or "latest"');
 
 export const eventQuery = z.strictObject({
   after: feedCursor.optional().meta({

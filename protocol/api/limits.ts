@@ -37,6 +37,7 @@ export const API_LIMITS = {
   maxAttemptsMax: 1_000,
   projectPriorityMax: 1_000,
   weight: { min: 0.01, max: 1_000 },
+  shardsMax: 64,
   /** Annotators that one request adds to a project. */
   membersPerRequestMax: 1_000,
   /** How long a read of the event feed may wait for news. */

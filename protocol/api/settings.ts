@@ -41,6 +41,10 @@ export const projectSettings = z
     weight: z.number().min(API_LIMITS.weight.min).max(API_LIMITS.weight.max).meta({
       description: 'The share among projects of equal priority.',
     }),
+    shards: z.number().int().min(1).max(API_LIMITS.shardsMax).meta({
+      description:
+        'Parts that the tasks are spread over; each is served by one engine. When it is changed, tasks at rest move.',
+    }),
     interface: jsonObject(API_LIMITS.settingsJsonBytesMax)
       .nullable()
       .meta({ description: 'What the labeling page shows.' }),
@@ -70,6 +74,7 @@ export const SETTINGS_DEFAULTS: WireProjectSettings = {
   access: 'open',
   projectPriority: 0,
   weight: 1,
+  shards: 1,
   interface: null,
   resultSchema: null,
 };

@@ -52,7 +52,7 @@ export class World {
       insertProject(tx, { slug, name: slug, settings: { ...DEFAULT_SETTINGS, ...settings } }),
     );
     if (!record) throw new Error(`the slug ${slug} is taken`);
-    return { record, id: record.id, shardId: record.shardId, slug };
+    return { record, id: record.id, shardId: at(record.shardIds, 0), slug };
   }
 
   /** Writes tasks and their announcement, as an import does; no engine is told. */

@@ -40,6 +40,8 @@ export interface AnnotationRow {
 export interface TransitionRow {
   shard_id: number;
   seq: number;
+  /** A task that moved has its history in several shards, each later than the one before. */
+  at_ms: number;
   task_id: number | null;
   assignment_id: number | null;
   annotator_id: number | null;
@@ -93,7 +95,9 @@ async function readAll(db: Database): Promise<Rows> {
     tasks: await db('tasks').orderBy('id').select(),
     assignments: await db('assignments').orderBy('id').select(),
     annotations: await db('annotations').orderBy('assignment_id').select(),
-    transitions: await db('transitions').orderBy(['shard_id', 'seq']).select(),
+    transitions: await db('transitions')
+      .orderBy(['shard_id', 'seq'])
+      .select('*', db.raw('extract(epoch from at)::float8 * 1000 as at_ms')),
     shards: await db('shards').orderBy('id').select(),
     capacities: new Map(annotators.map((row) => [row.id, row.capacity])),
     unannounced,
@@ -174,9 +178,9 @@ function history({ tasks, assignments, transitions, shards }: Rows): string[] {
     const isDense = numbers.every((seq, i) => seq === i + 1) && numbers.length === shard.last_seq;
     if (!isDense) wrong.push(`I7: shard ${shard.id} counts to ${shard.last_seq}, its numbers: ${numbers}`);
   }
-  const byTask = groupBy(transitions, (row) => row.task_id);
+  const byTask = groupBy(inTime(transitions), (row) => row.task_id);
   for (const task of tasks) wrong.push(...taskHistory(task, byTask.get(task.id) ?? []));
-  const byAssignment = groupBy(transitions, (row) => row.assignment_id);
+  const byAssignment = groupBy(inTime(transitions), (row) => row.assignment_id);
   for (const row of assignments) {
     const steps = byAssignment.get(row.id) ?? [];
     const last = steps.filter((step) => step.assignment_state !== null).at(-1);
@@ -187,6 +191,10 @@ function history({ tasks, assignments, transitions, shards }: Rows): string[] {
       wrong.push(`I7: the history of assignment ${row.id} names another task or annotator`);
   }
   return wrong;
+}
+
+function inTime(transitions: readonly TransitionRow[]): TransitionRow[] {
+  return [...transitions].sort((a, b) => a.at_ms - b.at_ms || a.shard_id - b.shard_id || a.seq - b.seq);
 }
 
 const ENDED_WITHOUT_ANSWER: ReadonlySet<number> = new Set([
@@ -238,12 +246,19 @@ function taskHistory(task: TaskRow, steps: readonly TransitionRow[]): string[] {
 function counters(rows: Rows): string[] {
   const tasksOf = groupBy(rows.tasks, (row) => row.shard_id);
   const stepsOf = groupBy(rows.transitions, (row) => row.shard_id);
-  const shardOfTask = new Map(rows.tasks.map((row) => [row.id, row.shard_id]));
-  const answersOf = groupBy(rows.annotations, (row) => shardOfTask.get(row.task_id));
-  return rows.shards.flatMap((shard) => {
+  const counted = rows.annotations.filter((row) => row.counted).length;
+  const sum = (name: 'submitted' | 'surplus') => rows.shards.reduce((total, row) => total + row[name], 0);
+  const total =
+    rows.shards.length === 0 ||
+    (sum('submitted') === counted && sum('surplus') === rows.annotations.length - counted)
+      ? []
+      : [
+          `all shards count ${sum('submitted')} answers and ${sum('surplus')} surplus, and there are ${counted} of
+         ${rows.annotations.length} counted`,
+        ];
+  const perShard = rows.shards.flatMap((shard) => {
     const tasks = tasksOf.get(shard.id) ?? [];
     const steps = stepsOf.get(shard.id) ?? [];
-    const given = answersOf.get(shard.id) ?? [];
     const unannounced = rows.unannounced.get(shard.id) ?? 0;
     const inState = (state: number) => tasks.filter((row) => row.state === state).length;
     const events = (event: number) => steps.filter((row) => row.event === event).length;
@@ -253,8 +268,9 @@ function counters(rows: Rows): string[] {
       held: inState(TASK.held),
       complete: inState(TASK.complete),
       cancelled: inState(TASK.cancelled),
-      submitted: given.filter((row) => row.counted).length,
-      surplus: given.filter((row) => !row.counted).length,
+      // Where they were given: a task with surplus answers alone may have moved since.
+      submitted: events(TRANSITION.submitted),
+      surplus: events(TRANSITION.surplus),
       skipped: events(TRANSITION.skipped),
       expired: events(TRANSITION.expired),
       abandoned: events(TRANSITION.abandoned),
@@ -263,6 +279,7 @@ function counters(rows: Rows): string[] {
       (name) => `shard ${shard.id} counts ${shard[name]} ${name}, the tables ${expected[name]}`,
     );
   });
+  return [...total, ...perShard];
 }
 
 function groupBy<Row, Key>(rows: readonly Row[], keyOf: (row: Row) => Key): Map<Key, Row[]> {

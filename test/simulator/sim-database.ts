@@ -256,7 +256,7 @@ export class SimDatabase {
         .map((row) => ({
           shard_id: row.shardId,
           seq: row.seq,
-          at_s: row.atMs / 1_000,
+          at_ms: row.atMs,
           task_id: row.taskId,
           assignment_id: row.assignmentId,
           annotator_id: row.annotatorId,

@@ -1,5 +1,6 @@
 import type { Json, Requirement } from '../../settings.ts';
 import type { Transaction } from '../database.ts';
+import { homeShardSql } from './home-shard.ts';
 import type { ProjectRecord } from './projects.ts';
 import { queueOrderSql } from './queue-order.ts';
 
@@ -16,8 +17,8 @@ export interface NewTask {
 const IMPORT_LOCK = 0x42_41_54;
 
 /**
- * Writes a chunk of tasks, their data, and the announcement for the shard's owner, in one statement. A task whose
- * external id is there already (in the table, or earlier in this chunk) is left out. Absent texts travel as empty ones.
+ * Writes a chunk of tasks, spread over the project's shards, their data, and the announcement for each shard's owner,
+ * in one statement. A task whose external id is there already (in the table, or earlier in this chunk) is left out. Absent texts travel as empty ones.
  *
  * @returns how many were created.
  */
@@ -39,15 +40,15 @@ export async function insertTasks(
             with ordinality as i (data, external_id, priority, overlap, requirements, line)
      ), made as (
        insert into tasks (id, project_id, shard_id, overlap, priority, queue_priority, queue_rank, external_id, requirements)
-       select id, ?, ?, overlap, priority, ${order.priority}, ${order.rank}, nullif(external_id, ''), nullif(requirements, '')::jsonb
+       select id, ?, ${homeShardSql('input.id', '?::int[]')}, overlap, priority, ${order.priority}, ${order.rank}, nullif(external_id, ''), nullif(requirements, '')::jsonb
        from input order by line
        on conflict (project_id, external_id) where external_id is not null do nothing
-       returning id
+       returning id, shard_id
      ), payloads as (
        insert into task_payloads (task_id, data) select input.id, input.data::jsonb from input join made using (id)
      )
      insert into import_chunks (shard_id, created, actor)
-     select ?, count(*), ? from made having count(*) > 0 returning created`,
+     select shard_id, count(*), ? from made group by shard_id returning created`,
     [
       tasks.map((task) => JSON.stringify(task.data)),
       tasks.map((task) => task.externalId ?? ''),
@@ -55,10 +56,9 @@ export async function insertTasks(
       tasks.map((task) => task.overlap ?? settings.overlap),
       tasks.map((task) => (task.requirements === undefined ? '' : JSON.stringify(task.requirements))),
       project.id,
-      project.shardId,
-      project.shardId,
+      project.shardIds.slice(0, settings.shards),
       actor,
     ],
   );
-  return rows[0]?.created ?? 0;
+  return rows.reduce((sum, row) => sum + row.created, 0);
 }

@@ -84,15 +84,15 @@ export async function listTasks(
     .where('t.id', '>', page.after)
     .orderBy('t.id')
     .limit(page.limit);
-  // The shard is named as well, so that the index of the held tasks can serve a list of them.
+  // The shards are named as well, so that the index of the held tasks can serve a list of them.
   if (filter.states !== undefined) {
-    query.where('t.shard_id', project.shardId);
+    query.whereIn('t.shard_id', project.shardIds);
     const codes = filter.states.map((state) => TASK_STATE_CODES[state]);
     if (codes.length === 1) query.whereRaw(`t.state = ${Number(codes[0])}`);
     else query.whereIn('t.state', codes);
   }
   if (filter.hold !== undefined) {
-    query.where('t.shard_id', project.shardId).whereRaw(`t.state = ${TASK_STATE_CODES.held}`);
+    query.whereIn('t.shard_id', project.shardIds).whereRaw(`t.state = ${TASK_STATE_CODES.held}`);
     query.where('t.hold_condition', HOLD_CONDITION_CODES[filter.hold]);
   }
   if (filter.externalId !== undefined) query.where('t.external_id', filter.externalId);

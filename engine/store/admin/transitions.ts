@@ -14,6 +14,8 @@ import type { TaskStateName } from './tasks.ts';
 
 /** One step of a shard's history, as it lies on disk. */
 export interface TransitionRecord {
+  /** Which of the project's shards. */
+  readonly part: number;
   readonly seq: number;
   readonly projectId: ProjectId;
   readonly event: TransitionName;
@@ -28,6 +30,7 @@ export interface TransitionRecord {
 }
 
 interface Row {
+  part: number;
   seq: number;
   project_id: number;
   event: number;
@@ -45,30 +48,43 @@ const COLUMNS = `t.seq, t.project_id, t.event, t.at, t.task_id, t.assignment_id,
   t.assignment_state, t.actor, t.detail`;
 
 /**
- * The feed after a number, in order. `last_seq` moves in the transaction that writes the transitions, under the
- * lock of the shard's row, so nothing below it can appear later: a reader that follows it misses nothing.
+ * The feed after one number per shard: each shard's transitions in order, those of several merged by time. `last_seq`
+ * moves in the transaction that writes the transitions, under the lock of the shard's row, so nothing below it can
+ * appear later: a reader that follows it misses nothing. Times may go back a little within a shard, and its order may
+ * not: rows are merged by the latest time that the shard has come to.
+ *
+ * @param page.after by part; a shard that is not named is read from its beginning.
  */
 export async function readFeed(
   tx: Transaction,
   project: ProjectRecord,
-  page: { after: number; limit: number },
+  page: { after: readonly number[]; limit: number },
 ): Promise<TransitionRecord[]> {
   const { rows } = await tx.raw<{ rows: Row[] }>(
-    `select ${COLUMNS} from transitions t
-     where t.shard_id = ? and t.seq > ? and t.seq <= (select last_seq from shards where id = ?)
-     order by t.seq limit ?`,
-    [project.shardId, page.after, project.shardId, page.limit],
+    `select t.*, max(t.at) over (partition by t.part order by t.seq) as reached
+     from (
+       select s.part, t.* from unnest(?::int[], ?::bigint[]) as w (shard_id, after)
+       join shards s on s.id = w.shard_id
+       cross join lateral (
+         select ${COLUMNS} from transitions t
+         where t.shard_id = w.shard_id and t.seq > w.after and t.seq <= s.last_seq order by t.seq limit ?
+       ) t
+     ) t
+     order by reached, part, seq limit ?`,
+    [[...project.shardIds], project.shardIds.map((_, part) => page.after[part] ?? 0), page.limit, page.limit],
   );
   return rows.map(recordOf);
 }
 
+/** A task that moved has its history in several shards, each later than the one before. */
 export async function readTaskHistory(
   tx: Transaction,
   taskId: TaskId,
   limit: number,
 ): Promise<TransitionRecord[]> {
   const { rows } = await tx.raw<{ rows: Row[] }>(
-    `select ${COLUMNS} from transitions t where t.task_id = ? order by t.seq limit ?`,
+    `select s.part, ${COLUMNS} from transitions t join shards s on s.id = t.shard_id
+     where t.task_id = ? order by t.at, t.shard_id, t.seq limit ?`,
     [taskId, limit],
   );
   return rows.map(recordOf);
@@ -76,6 +92,7 @@ export async function readTaskHistory(
 
 function recordOf(row: Row): TransitionRecord {
   return {
+    part: row.part,
     seq: row.seq,
     projectId: asId<ProjectId>(row.project_id),
     event: nameOf(TRANSITION_CODES, row.event),

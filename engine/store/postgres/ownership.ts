@@ -80,10 +80,13 @@ export async function releaseShard(db: Database, shardId: ShardId, incarnation: 
 export async function shardOwners(db: Database, afterMove: number): Promise<ShardOwner[]> {
   return db('shards as s')
     .join('projects as p', 'p.id', 's.project_id')
-    .where('s.moved', '>', afterMove)
+    .where((is) =>
+      is.where('s.moved', '>', afterMove).orWhereIn('s.id', db('import_chunks').select('shard_id')),
+    )
     .whereNot('p.status', PROJECT_STATUS_CODES.archived)
     .orderBy('s.moved')
-    .select({ shardId: 's.id', projectId: 's.project_id', owner: 's.owner', move: 's.moved' });
+    .select({ shardId: 's.id', projectId: 's.project_id', owner: 's.owner', move: 's.moved' })
+    .select({ hasNews: db.raw('s.id in (select shard_id from import_chunks)') });
 }
 
 export async function shardsWithOpenLeases(

@@ -51,7 +51,7 @@ function readMethods(db: Database) {
     readAnnotators: (ids) => guarded(read.readAnnotators(db, ids)),
     loadShard: (shardId) => guarded(read.loadShard(db, shardId)),
     readReady: (query) => guarded(read.readReady(db, query)),
-    readTask: (projectId, taskId) => guarded(read.readTask(db, projectId, taskId)),
+    readTask: (args) => guarded(read.readTask(db, args)),
     shardOfTask: (projectId, taskId) => guarded(read.shardOfTask(db, projectId, taskId)),
     openLeasesOf: (annotatorIds) => guarded(read.openLeasesOf(db, annotatorIds)),
     readAssignment: (ref) => guarded(read.readAssignment(db, ref)),

@@ -1,7 +1,7 @@
 import { MACHINE_VERSION } from '../../../machines/index.ts';
 import type { AnnotatorId, AssignmentId, AssignmentRef, ProjectId, ShardId, TaskId } from '../../ids.ts';
 import type { QueueKey } from '../../queue/key.ts';
-import { DEFAULT_SETTINGS, type Json, type ProjectSettings, type Requirement } from '../../settings.ts';
+import { completeSettings, type Json, type ProjectSettings, type Requirement } from '../../settings.ts';
 import {
   ANNOTATOR_STATUS_CODES,
   ASSIGNMENT_STATE_CODES,
@@ -88,7 +88,7 @@ function toProject(row: ProjectColumns): ProjectRow {
   return {
     ...row,
     status: nameOf(PROJECT_STATUS_CODES, row.status),
-    settings: { ...DEFAULT_SETTINGS, ...row.settings },
+    settings: completeSettings(row.settings),
   };
 }
 
@@ -220,11 +220,10 @@ export async function readReady(
 
 export async function readTask(
   db: Database,
-  projectId: ProjectId,
-  taskId: TaskId,
+  { projectId, shardId, taskId }: { projectId: ProjectId; shardId: ShardId; taskId: TaskId },
 ): Promise<TaskRow | undefined> {
   const row: TaskColumns | undefined = await db('tasks as t')
-    .where({ 't.project_id': projectId, 't.id': taskId })
+    .where({ 't.project_id': projectId, 't.id': taskId, 't.shard_id': shardId })
     .first(TASK_COLUMNS);
   return row && toTask(row);
 }
@@ -273,9 +272,10 @@ export async function readAssignment(db: Database, ref: AssignmentRef): Promise<
     .leftJoin('annotations as n', (join) =>
       join.on('n.project_id', 'a.project_id').andOn('n.assignment_id', 'a.id'),
     )
+    .join('tasks as t', (join) => join.on('t.project_id', 'a.project_id').andOn('t.id', 'a.task_id'))
     .where({ 'a.project_id': ref.projectId, 'a.id': ref.id })
     .first({
-      shardId: 'a.shard_id',
+      shardId: 't.shard_id',
       taskId: 'a.task_id',
       annotatorId: 'a.annotator_id',
       slot: 'a.slot',
@@ -317,7 +317,10 @@ export async function readDraft(
 }
 
 export async function unannouncedChunks(db: Database, shardId: ShardId): Promise<ImportChunk[]> {
-  return db('import_chunks').where({ shard_id: shardId }).orderBy('id').select('id', 'created', 'actor');
+  return db('import_chunks')
+    .where({ shard_id: shardId })
+    .orderBy('id')
+    .select('id', 'created', 'actor', { movedFrom: 'moved_from' });
 }
 
 export async function allocateAssignmentIds(db: Database): Promise<{ first: number; count: number }> {

@@ -1,9 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { FeedPage } from '../../../engine/admin/index.ts';
+import type { FeedEvent, FeedPage, FeedPlace } from '../../../engine/admin/index.ts';
 import { eventPage, eventQuery, feedCursor, slug } from '../../../protocol/api/index.ts';
 import { bearerToken } from '../access.ts';
 import { type HttpApp, type HttpContext, SUPERVISION } from '../app.ts';
+import { formatFeedCursor, parseFeedCursor } from '../feed-cursor.ts';
 import type { Follower } from '../feed-followers.ts';
 import { granted, ProblemError } from '../problem.ts';
 import { answerWith } from '../stream-answer.ts';
@@ -11,7 +12,7 @@ import { eventView } from '../views.ts';
 
 interface Place {
   readonly slug: string;
-  readonly after: number | 'latest';
+  readonly after: FeedPlace | 'latest';
   readonly limit: number;
 }
 
@@ -26,7 +27,9 @@ export function eventRoutes(app: HttpApp, context: HttpContext): void {
         description: [
           'Reads the events after a cursor; with `waitMs` it waits for the next one when there is none. With',
           '`Accept: text/event-stream` the answer is a stream of server-sent events that goes on until it is closed;',
-          'its ids are cursors, so `Last-Event-ID` resumes it. Events never hold task data, results or names.',
+          'its ids are cursors, so `Last-Event-ID` resumes it. A cursor is text to be kept and given back. In a project',
+          'with several shards the events of each are in order and without gaps, those of different ones roughly in the',
+          'order of their times. Events never hold task data, results or names.',
         ].join(' '),
         params: z.object({ slug }),
         querystring: eventQuery,
@@ -43,7 +46,7 @@ export function eventRoutes(app: HttpApp, context: HttpContext): void {
     },
     async (request, reply) => {
       const { query, params } = request;
-      const place = { slug: params.slug, after: afterOf(query.after), limit: query.limit };
+      const place = { slug: params.slug, after: parseFeedCursor(query.after), limit: query.limit };
       const gone = goneSignal(reply);
       if ((request.headers.accept ?? '').includes('text/event-stream')) {
         const resumed = { ...place, after: resumeAfter(request) ?? place.after };
@@ -55,20 +58,16 @@ export function eventRoutes(app: HttpApp, context: HttpContext): void {
         return answerWith(reply, events);
       }
       const page = await readOrWait(context, place, query.waitMs, gone);
-      return reply.send({ events: page.events.map(eventView), cursor: String(page.after) });
+      return reply.send({ events: page.events.map(eventView), cursor: formatFeedCursor(page.after) });
     },
   );
 }
 
-function afterOf(cursor: string | undefined): number | 'latest' {
-  return cursor === 'latest' ? 'latest' : Number(cursor ?? 0);
-}
-
-function resumeAfter(request: FastifyRequest): number | 'latest' | undefined {
+function resumeAfter(request: FastifyRequest): FeedPlace | 'latest' | undefined {
   const header = request.headers['last-event-id'];
   if (header === undefined) return undefined;
   const cursor = feedCursor.safeParse(header);
-  if (cursor.success) return afterOf(cursor.data);
+  if (cursor.success) return parseFeedCursor(cursor.data);
   throw new ProblemError('malformed', undefined, {
     errors: [{ path: 'header.last-event-id', message: 'must be a cursor of the feed' }],
   });
@@ -138,6 +137,7 @@ function seatFor(follower: Follower | undefined): Follower {
   throw new ProblemError('busy', 'Too many readers follow event feeds.', { retryAfterMs: 5_000 });
 }
 
-function eventText(record: FeedPage['events'][number]): string {
-  return `id: ${record.seq}\nevent: ${record.event}\ndata: ${JSON.stringify(eventView(record))}\n\n`;
+function eventText(event: FeedEvent): string {
+  const view = eventView(event);
+  return `id: ${view.cursor}\nevent: ${view.event}\ndata: ${JSON.stringify(view)}\n\n`;
 }

@@ -17,6 +17,7 @@ import {
   type WireProjectSettingsChange,
 } from '../../../protocol/api/index.ts';
 import { ADMIN, type HttpApp, type HttpContext, principalOf, SUPERVISION } from '../app.ts';
+import { formatFeedCursor } from '../feed-cursor.ts';
 import { answerPage } from '../paging.ts';
 import { granted } from '../problem.ts';
 import { projectView, settingsView } from '../views.ts';
@@ -86,6 +87,7 @@ export function projectRoutes(app: HttpApp, { admin }: HttpContext): void {
       name: args.name,
       settings: settings && ((present) => merged(settingsView(present), settings)),
       namesStrategy: settings?.strategy !== undefined,
+      namesShards: settings?.shards !== undefined,
       actor: args.actor,
     });
     return projectView(granted(changed));
@@ -99,7 +101,8 @@ export function projectRoutes(app: HttpApp, { admin }: HttpContext): void {
         tags,
         summary: 'Change the name or some settings.',
         description:
-          'Settings that are not named keep their values. `overlap` is that of tasks imported from now on.',
+          'Settings that are not named keep their values. `overlap` is that of tasks imported from now on. When `shards` ' +
+          'is named the answer comes when the tasks at rest have moved; if it is lost, the same request goes on.',
         params,
         body: projectChange,
         response: { 200: project },
@@ -163,7 +166,7 @@ export function projectRoutes(app: HttpApp, { admin }: HttpContext): void {
         answers: { submitted: counters.submitted, surplus: counters.surplus },
         ended: { skipped: counters.skipped, expired: counters.expired, abandoned: counters.abandoned },
         live: { ...live },
-        cursor: String(counters.lastSeq),
+        cursor: formatFeedCursor(counters.lastSeqs),
       };
     },
   );
