@@ -24,6 +24,7 @@ export interface CampaignOptions {
   readonly seed: number;
   readonly faultsMs: number;
   readonly people: number;
+  readonly pace: { readonly leastMs: number; readonly mostMs: number };
   /** Nodes by name, with their roles; those called `guest...` join and leave. */
   readonly places: Readonly<Record<string, string>>;
   /** After the faults everything is done within that, or it counts as stranded. */
@@ -85,7 +86,12 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     say(`${options.people} people work on ${Object.keys(options.places).length} nodes`);
     await delay(WARM_UP_MS);
     recorder.write({ t: 'phase', name: 'faults', atMs: monotonicMs() });
-    const schedule = new FaultSchedule({ cluster, recorder, dice: dice.fork() });
+    const schedule = new FaultSchedule({
+      world: { cluster, crowd },
+      recorder,
+      dice: dice.fork(),
+      pace: options.pace,
+    });
     const progress = setInterval(() => say(progressOf(recorder)), options.progressMs);
     try {
       if (options.scenario) await options.scenario(cluster, crowd);

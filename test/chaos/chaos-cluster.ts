@@ -18,6 +18,11 @@ export class ChaosCluster {
   readonly redis: TestRedis;
   readonly nodes: readonly ChaosNode[];
   private readonly directory: string;
+  /** Whatever becomes of the campaign, its processes do not outlive it. */
+  private readonly onExit = () => {
+    for (const node of this.nodes) node.killNow();
+    this.postgres.killNow();
+  };
   private calls = 0;
 
   private constructor(args: {
@@ -30,6 +35,7 @@ export class ChaosCluster {
     this.redis = args.redis;
     this.nodes = args.nodes;
     this.directory = args.directory;
+    process.once('exit', this.onExit);
   }
 
   /** Nothing of it runs yet but Postgres and Redis. @param args.places nodes and their roles */
@@ -107,6 +113,7 @@ export class ChaosCluster {
     const clearing = await Promise.allSettled(this.nodes.map((node) => node.clear()));
     await this.redis.stop();
     await this.postgres.stop();
+    process.off('exit', this.onExit);
     rmSync(this.directory, { recursive: true, force: true });
     for (const result of clearing) if (result.status === 'rejected') throw result.reason;
   }

@@ -7,7 +7,7 @@ import { type ServerProcess, startServer } from '../support/server-process.ts';
 import { monotonicMs, type NodeLife } from './history.ts';
 
 /** A start that takes longer is ended and tried again, in ms. */
-const START_MS = 30_000;
+const START_MS = 60_000;
 const START_AGAIN_MS = 500;
 const STARTS_MAX = 60;
 /** A drain that takes longer is a violation, in ms: the server's own limits of its stop add up to less. */
@@ -39,7 +39,7 @@ export class ChaosNode {
   state: NodeState = 'down';
   private readonly place: NodePlace;
   private readonly log: WriteStream;
-  private process: ServerProcess | undefined;
+  private running: ServerProcess | undefined;
   /** Started, and not ready yet. */
   private starting: ChildProcess | undefined;
   private isOver = false;
@@ -87,7 +87,7 @@ export class ChaosNode {
 
   /** kill -9; nothing if it is not there. */
   async kill(): Promise<void> {
-    const running = this.process;
+    const running = this.running;
     if (!running) return;
     this.state = 'stopping';
     this.note('killed');
@@ -99,18 +99,18 @@ export class ChaosNode {
   freeze(): void {
     if (this.state !== 'up') return;
     this.state = 'frozen';
-    this.process?.kill('SIGSTOP');
+    this.running?.kill('SIGSTOP');
   }
 
   thaw(): void {
     if (this.state !== 'frozen') return;
     this.state = 'up';
-    this.process?.kill('SIGCONT');
+    this.running?.kill('SIGCONT');
   }
 
   /** SIGTERM, and waits for the end. @returns how long it took, in ms. */
   async drain(): Promise<number> {
-    const running = this.process;
+    const running = this.running;
     if (!running) return 0;
     this.thaw();
     this.state = 'stopping';
@@ -127,10 +127,16 @@ export class ChaosNode {
     return monotonicMs() - startMs;
   }
 
+  /** At once and without waiting: this process itself is about to end. */
+  killNow(): void {
+    this.starting?.kill('SIGKILL');
+    this.running?.kill('SIGKILL');
+  }
+
   /** After the campaign: no process stays. */
   async clear(): Promise<void> {
     this.isOver = true;
-    this.starting?.kill('SIGKILL');
+    this.killNow();
     await this.kill();
     await Promise.all([this.toPostgres.stop(), this.toRedis.stop(), this.fromClients?.stop()]);
     this.log.end();
@@ -143,7 +149,7 @@ export class ChaosNode {
         this.starting = spawned;
         spawned.stderr?.on('data', (chunk) => this.log.write(chunk));
       });
-      this.process = running;
+      this.running = running;
       this.state = 'up';
       this.note('up');
       this.watch(running);
@@ -158,7 +164,7 @@ export class ChaosNode {
 
   private watch(running: ServerProcess): void {
     void running.ended.then(({ code, signal }) => {
-      if (this.process === running) this.process = undefined;
+      if (this.running === running) this.running = undefined;
       if (this.state === 'stopping') return;
       this.state = 'down';
       this.note('ended_by_itself', `code ${code}, signal ${signal}`);

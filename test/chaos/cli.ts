@@ -4,9 +4,11 @@ import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { ensureRedis } from '../support/redis.ts';
 import { type CampaignOptions, DEFAULT_PLACES, runCampaign } from './campaign.ts';
+import { DEFAULT_PACE } from './fault-schedule.ts';
 import { reportOf, reportText } from './report.ts';
 
 const USAGE_ERROR = 2;
+const INTERRUPTED = 130;
 const MINUTE_MS = 60_000;
 const PROGRESS_MS = 30_000;
 
@@ -49,12 +51,15 @@ const options: CampaignOptions = {
   seed: given.seed,
   faultsMs: given.minutes * MINUTE_MS,
   people: given.people,
+  pace: DEFAULT_PACE,
   drainMs: given.drain * 1_000,
   places: DEFAULT_PLACES,
   directory,
   say,
   progressMs: PROGRESS_MS,
 };
+// At the exit every process of the campaign is killed.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(INTERRUPTED));
 process.exitCode = await run();
 
 async function run(): Promise<number> {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { CallFailure, type ChaosCluster } from './chaos-cluster.ts';
 import type { Dice } from './dice.ts';
-import { Person, STEADY } from './person.ts';
+import { Person } from './person.ts';
 import type { Recorder } from './recorder.ts';
 import { SilentPerson } from './silent-person.ts';
 
@@ -56,8 +56,13 @@ export class Crowd {
 
   /** No more whims: what is there shall be done. */
   becomeSteady(): void {
-    for (const person of this.people) person.manner = STEADY;
+    for (const person of this.people) person.becomeSteady();
     for (const person of this.silent) person.stop();
+  }
+
+  /** All close their pages at once, and are back after so long, all at once. */
+  goAway(ms: number): void {
+    for (const person of this.people) person.goAway(ms);
   }
 
   /** Settles when all have left. */

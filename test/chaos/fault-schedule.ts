@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ChaosCluster } from './chaos-cluster.ts';
 import type { Dice } from './dice.ts';
-import { FAULT_KINDS, type FaultKind } from './faults.ts';
+import { FAULT_KINDS, type FaultKind, type World } from './faults.ts';
 import { monotonicMs } from './history.ts';
 import type { Recorder } from './recorder.ts';
 
-const PAUSE_MS = { low: 2_500, high: 6_500 } as const;
+/** Between the beginnings of two faults, in ms. */
+export const DEFAULT_PACE = { leastMs: 2_500, mostMs: 6_500 } as const;
 /** Faults at the same time at most: they overlap, and some of the cluster is still there. */
 const AT_ONCE_MAX = 4;
 /** How soon it is looked again when there are so many, in ms. */
@@ -18,12 +18,19 @@ const ENDED_WITHIN_MS = 90_000;
 export class FaultSchedule {
   readonly failures: string[] = [];
   private readonly active = new Map<string, Promise<void>>();
-  private readonly cluster: ChaosCluster;
+  private readonly world: World;
   private readonly recorder: Recorder;
   private readonly dice: Dice;
+  private readonly pace: { readonly leastMs: number; readonly mostMs: number };
 
-  constructor(args: { cluster: ChaosCluster; recorder: Recorder; dice: Dice }) {
-    this.cluster = args.cluster;
+  constructor(args: {
+    world: World;
+    recorder: Recorder;
+    dice: Dice;
+    pace: { readonly leastMs: number; readonly mostMs: number };
+  }) {
+    this.world = args.world;
+    this.pace = args.pace;
     this.recorder = args.recorder;
     this.dice = args.dice;
   }
@@ -32,7 +39,7 @@ export class FaultSchedule {
   async run(ms: number): Promise<void> {
     const endMs = monotonicMs() + ms;
     for (;;) {
-      const pauseMs = this.dice.between(PAUSE_MS.low, PAUSE_MS.high);
+      const pauseMs = this.dice.between(this.pace.leastMs, this.pace.mostMs);
       if (monotonicMs() + pauseMs >= endMs) break;
       await delay(pauseMs);
       while (this.active.size >= AT_ONCE_MAX && monotonicMs() < endMs) await delay(LOOK_AGAIN_MS);
@@ -48,7 +55,7 @@ export class FaultSchedule {
   private begin(): void {
     for (let picks = 0; picks < PICKS_MAX; picks++) {
       const kind = this.pickKind();
-      const fault = kind?.plan(this.cluster, this.dice);
+      const fault = kind?.plan(this.world, this.dice);
       // One thing at a time per victim: what the second does would undo the first.
       if (!kind || !fault || this.active.has(fault.victim)) continue;
       const startMs = monotonicMs();

@@ -3,6 +3,7 @@ import pg from 'pg';
 import type { CuttableProxy } from '../replay/cuttable-proxy.ts';
 import type { ChaosCluster } from './chaos-cluster.ts';
 import type { ChaosNode } from './chaos-node.ts';
+import type { Crowd } from './crowd.ts';
 import type { Dice } from './dice.ts';
 
 /** A fault that has been decided on: who it is about, and what happens. It ends by itself. */
@@ -17,11 +18,19 @@ export interface FaultKind {
   readonly name: string;
   readonly weight: number;
   /** @returns undefined when there is no victim for it now. */
-  plan(cluster: ChaosCluster, dice: Dice): Fault | undefined;
+  plan(world: World, dice: Dice): Fault | undefined;
+}
+
+/** All that faults can happen to. */
+export interface World {
+  readonly cluster: ChaosCluster;
+  readonly crowd: Crowd;
 }
 
 const TERM_MS = 3_000;
 const CONNECT_MS = 3_000;
+/** Longer than a term and a heartbeat time together: leases end elsewhere while a hung node still thinks that it has them. */
+const HANG_MS_MAX = 13_000;
 
 /** Everything that may go wrong, and how often compared with the rest. */
 export const FAULT_KINDS: readonly FaultKind[] = [
@@ -40,7 +49,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'join and leave',
     weight: 5,
-    plan(cluster, dice) {
+    plan({ cluster }, dice) {
       const node = dice.pick(cluster.nodes.filter((one) => one.state === 'down' && isGuest(one)));
       const stayMs = dice.between(6_000, 20_000);
       const isKilled = dice.chance(0.3);
@@ -63,12 +72,12 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'terminate backends',
     weight: 6,
-    plan: (cluster, dice) => terminateBackends(cluster.postgres.url, dice.between(0.2, 1)),
+    plan: ({ cluster }, dice) => terminateBackends(cluster.postgres.url, dice.between(0.2, 1)),
   },
   {
     name: 'restart Redis',
     weight: 4,
-    plan(cluster, dice) {
+    plan({ cluster }, dice) {
       const awayMs = dice.between(0, 3_000);
       return {
         victim: 'redis',
@@ -84,7 +93,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'pause Redis',
     weight: 4,
-    plan(cluster, dice) {
+    plan({ cluster }, dice) {
       const ms = Math.round(dice.between(300, 4_000));
       return {
         victim: 'redis',
@@ -99,12 +108,27 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'kill Redis connections',
     weight: 4,
-    plan(cluster, dice) {
+    plan({ cluster }, dice) {
       const type = dice.chance(0.5) ? 'PUBSUB' : 'NORMAL';
       return {
         victim: 'redis',
         detail: type,
         run: () => redisCommand(cluster, 'CLIENT', 'KILL', 'TYPE', type),
+      };
+    },
+  },
+  {
+    name: 'everybody leaves',
+    weight: 2,
+    plan({ crowd }, dice) {
+      const ms = dice.between(500, 8_000);
+      return {
+        victim: 'people',
+        detail: `for ${Math.round(ms)} ms`,
+        async run() {
+          crowd.goAway(ms);
+          await delay(ms);
+        },
       };
     },
   },
@@ -135,7 +159,7 @@ function ofNode(
   return {
     name,
     weight,
-    plan(cluster, dice) {
+    plan({ cluster }, dice) {
       const node = dice.pick(cluster.nodes.filter((one) => suits(one) && !isGuest(one)));
       return node && { victim: node.name, ...act(node, dice) };
     },
@@ -178,7 +202,7 @@ function postgres(name: string, weight: number, how: 'immediate' | 'fast'): Faul
   return {
     name,
     weight,
-    plan(cluster, dice) {
+    plan({ cluster }, dice) {
       const awayMs = dice.between(0, 2_000);
       return {
         victim: 'postgres',
@@ -223,7 +247,7 @@ function network(to: string, proxyOf: (node: ChaosNode) => CuttableProxy | undef
   ): FaultKind => ({
     name: `${name} ${to}`,
     weight,
-    plan(cluster, dice) {
+    plan({ cluster }, dice) {
       const suited = cluster.nodes.filter((one) => one.state === 'up' && proxyOf(one) !== undefined);
       const node = dice.pick(suited);
       const proxy = node && proxyOf(node);
@@ -247,7 +271,7 @@ function network(to: string, proxyOf: (node: ChaosNode) => CuttableProxy | undef
       };
     }),
     kind('hang', 3, (proxy, dice) => {
-      const ms = dice.between(1_000, 9_000);
+      const ms = dice.between(1_000, HANG_MS_MAX);
       return {
         detail: `for ${Math.round(ms)} ms`,
         async run() {

@@ -67,11 +67,14 @@ export interface PersonArgs {
 
 /** Somebody with one or two tabs of a real client, who answers, and does what people do. */
 export class Person {
-  manner: Manner = WHIMSICAL;
+  private manner: Manner = WHIMSICAL;
   /** From a connection that went, to the next one that was live in the same tab, in ms. */
   readonly reconnectsMs: number[] = [];
   private readonly args: PersonArgs;
   private readonly stopping = new AbortController();
+  /** Whatever they dawdle over is over, too. */
+  private readonly hurrying = new AbortController();
+  private awayUntilMs = 0;
   private texts = 0;
   private readonly pages = new Set<BatonClient>();
 
@@ -84,6 +87,19 @@ export class Person {
     await Promise.all(Array.from({ length: this.args.tabs }, (_, i) => this.tab(i)));
   }
 
+  /** From now on they only work. */
+  becomeSteady(): void {
+    this.manner = STEADY;
+    this.awayUntilMs = 0;
+    this.hurrying.abort();
+  }
+
+  /** Closes everything at once and comes back after so long. */
+  goAway(ms: number): void {
+    this.awayUntilMs = monotonicMs() + ms;
+    for (const page of this.pages) page.close();
+  }
+
   stop(): void {
     this.stopping.abort();
     for (const page of this.pages) page.close();
@@ -93,6 +109,8 @@ export class Person {
   private async tab(index: number): Promise<void> {
     const { dice, capacity } = this.args;
     for (let pages = index; !this.stopping.signal.aborted; pages++) {
+      await this.pause(Math.max(0, this.awayUntilMs - monotonicMs()));
+      if (this.stopping.signal.aborted) return;
       const page = this.open(`${this.args.name}.${index}`, pages);
       try {
         await Promise.all(Array.from({ length: capacity }, () => this.desk(page)));
@@ -245,11 +263,16 @@ export class Person {
     });
   }
 
+  /** Cut short by `stop`, and by `becomeSteady` what began before it. */
   private async pause(ms: number): Promise<void> {
+    const isSteady = this.hurrying.signal.aborted;
+    const signal = isSteady
+      ? this.stopping.signal
+      : AbortSignal.any([this.stopping.signal, this.hurrying.signal]);
     try {
-      await delay(ms, undefined, { signal: this.stopping.signal });
+      await delay(ms, undefined, { signal });
     } catch (error) {
-      if (!this.stopping.signal.aborted) throw error;
+      if (!signal.aborted) throw error;
     }
   }
 }

@@ -99,9 +99,15 @@ export function groupBy<Row, Key>(rows: Iterable<Row>, keyOf: (row: Row) => Key)
   return groups;
 }
 
+/** In the order in which they were committed: a task may have its history in several shards. */
+export function inOrder(steps: readonly TimedTransition[]): TimedTransition[] {
+  const doneMs = (step: TimedTransition) => step.committed_ms ?? step.at_ms;
+  return [...steps].sort((a, b) => doneMs(a) - doneMs(b) || a.shard_id - b.shard_id || a.seq - b.seq);
+}
+
 function livesOf(rows: ChaosRows): Map<number, Life> {
   const lives = new Map<number, Life>();
-  const ofLeases = rows.transitions.filter((step) => step.assignment_id !== null);
+  const ofLeases = inOrder(rows.transitions).filter((step) => step.assignment_id !== null);
   for (const [assignmentId, steps] of groupBy(ofLeases, (step) => step.assignment_id)) {
     const [granted] = steps;
     if (assignmentId === null || !granted) continue;

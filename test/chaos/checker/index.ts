@@ -7,7 +7,7 @@ import { checkLeases } from './leases.ts';
 import type { ChaosRows } from './rows.ts';
 
 export { KINDS, SKEW_MS, type Violation } from './evidence.ts';
-export { type ChaosRows, readRows, readRowsFile, rowsText } from './rows.ts';
+export { type ChaosRows, readRows, readRowsFile, rowsText, type TimedTransition } from './rows.ts';
 
 /**
  * Holds what clients saw against what the database says. Knows nothing of the engine but the codes in its tables.

@@ -3,7 +3,15 @@ import {
   TRANSITION_CODES as TRANSITION,
 } from '../../../engine/store/codes.ts';
 import type { Operation } from '../history.ts';
-import { assignmentNumber, type Evidence, groupBy, type Life, SKEW_MS, type Violation } from './evidence.ts';
+import {
+  assignmentNumber,
+  type Evidence,
+  groupBy,
+  inOrder,
+  type Life,
+  SKEW_MS,
+  type Violation,
+} from './evidence.ts';
 import type { TimedTransition } from './rows.ts';
 
 /** I1, I2, I4, I6, I8, at every moment of the history and not only at its end. */
@@ -50,10 +58,10 @@ function changesOf(granted: TimedTransition, end: TimedTransition | undefined) {
   return changes;
 }
 
-/** Counted assignments of each task, in the order of its shard's numbers. */
+/** Counted assignments of each task, in the order of commits. */
 function overlapOverTime({ rows }: Evidence): Violation[] {
   const wrong: Violation[] = [];
-  const stepsOf = groupBy(rows.transitions, (step) => step.task_id);
+  const stepsOf = groupBy(inOrder(rows.transitions), (step) => step.task_id);
   for (const task of rows.tasks) {
     const counted = new Map<number, number | null>();
     let most = 0;
