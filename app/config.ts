@@ -16,6 +16,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   /** How the processes of a cluster reach each other; one process alone needs none. */
   readonly redisUrl: string | undefined;
+  /** Whether this process brings the schema up to date when it starts; otherwise an older one is refused. */
+  readonly migrate: boolean;
   readonly roles: readonly (typeof ROLES)[number][];
   readonly adminToken: string | undefined;
   /** Whether an empty database gets the sample project. */
@@ -42,6 +44,10 @@ const SETTINGS = z.object({
   BATON_DATA_DIR: z.string().default(() => defaultDataDirectory(process.cwd(), process.getuid?.() === 0)),
   DATABASE_URL: url(['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database').optional(),
   REDIS_URL: url(['redis:', 'rediss:'], 'redis://host:6379').optional(),
+  BATON_MIGRATE: z
+    .enum(['0', '1'], 'must be 0 (refuse an older schema) or 1 (bring the schema up to date at start)')
+    .transform((text) => text === '1')
+    .default(true),
   BATON_ROLES: z
     .string()
     .transform((text) => [...new Set(text.split(',').map((role) => role.trim()))])
@@ -118,6 +124,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     dataDirectory: settings.BATON_DATA_DIR,
     databaseUrl: settings.DATABASE_URL,
     redisUrl: settings.REDIS_URL,
+    migrate: settings.BATON_MIGRATE,
     roles: settings.BATON_ROLES,
     adminToken: settings.BATON_ADMIN_TOKEN,
     sample: settings.BATON_SAMPLE,

@@ -22,6 +22,8 @@ export interface SchemaState {
   readonly pending: readonly string[];
   /** Applied by a later Baton: this one does not know them. */
   readonly unknown: readonly string[];
+  /** They only added to what this one uses, so it can go on beside the later one while a deploy is under way. */
+  readonly isUsable: boolean;
 }
 
 /**
@@ -37,13 +39,38 @@ export async function migrate(url: string): Promise<readonly string[]> {
     return await database.transaction(async (transaction) => {
       await transaction.raw('select pg_advisory_xact_lock(?)', [MIGRATION_LOCK]);
       const before = await readSchemaState(database);
-      refuseNewer(before);
+      refuseUnusable(before);
       if (before.pending.length === 0) return [];
       // We hold the lock above, so a lock that Knex finds was left by a migration that was killed.
       await database.migrate.forceFreeMigrationsLock({ migrationSource: source });
       await run(database);
       return before.pending;
     });
+  } finally {
+    await database.destroy();
+  }
+}
+
+/**
+ * For a node that must not change the schema itself (BATON_MIGRATE=0).
+ *
+ * @throws StartFailure database_older, database_newer, database_foreign, database_unreachable, database_unsupported
+ */
+export async function requireSchema(url: string): Promise<void> {
+  const database = openDatabase({ url, poolMax: 1, applicationName: 'baton-migrate' });
+  try {
+    await checkServer(database);
+    const state = await readSchemaState(database);
+    refuseUnusable(state);
+    if (state.pending.length === 0) return;
+    const isEmpty = state.applied.length === 0;
+    throw new StartFailure(
+      'database_older',
+      isEmpty
+        ? 'The database has no schema of Baton: it is another one, or a new one.'
+        : `The database has the schema of an older Baton: it lacks ${state.pending.join(', ')}.`,
+      'See that DATABASE_URL names the right database, and run `baton migrate`, or set BATON_MIGRATE=1.',
+    );
   } finally {
     await database.destroy();
   }
@@ -57,11 +84,19 @@ export async function readSchemaState(database: Database): Promise<SchemaState> 
     ? await database<{ name: string }>('knex_migrations').select('name').orderBy('id')
     : [];
   const applied = rows.map((row) => row.name);
+  const unknown = applied.filter((name) => !known.includes(name));
   return {
     applied,
     pending: known.filter((name) => !applied.includes(name)),
-    unknown: applied.filter((name) => !known.includes(name)),
+    unknown,
+    isUsable: unknown.length === 0 || known.includes(await neededMigration(database)),
   };
+}
+
+async function neededMigration(database: Database): Promise<string> {
+  if (!(await database.schema.hasColumn('cluster', 'needs_migration'))) return '';
+  const row = await database<{ needs_migration: string }>('cluster').first('needs_migration');
+  return row?.needs_migration ?? '';
 }
 
 async function checkServer(database: Database): Promise<void> {
@@ -88,8 +123,8 @@ async function checkServer(database: Database): Promise<void> {
   }
 }
 
-function refuseNewer(state: SchemaState): void {
-  if (state.unknown.length === 0) return;
+function refuseUnusable(state: SchemaState): void {
+  if (state.isUsable) return;
   throw new StartFailure(
     'database_newer',
     `The database was last used by a newer Baton: this one does not know ${state.unknown.join(', ')}.`,

@@ -4,7 +4,7 @@ import type { Config } from './config.ts';
 import { openDataDirectory, readSecret, writeSecret } from './data-directory.ts';
 import { provideDatabase } from './database.ts';
 import { openLog, type ServerLog } from './logger.ts';
-import { migrate } from './migrate.ts';
+import { migrate, requireSchema } from './migrate.ts';
 import { type ServerNode, startNode } from './node.ts';
 import { listenFailure, tryPort } from './ports.ts';
 import type { SupervisionEvent } from './postgres/supervisor.ts';
@@ -71,7 +71,7 @@ export async function serve(config: Config): Promise<Server> {
       limitMs: STOP_LIMITS_MS.database,
       run: () => database.stop(DATABASE_STOP_MS),
     });
-    await migrate(database.url);
+    await (config.migrate ? migrate(database.url) : requireSchema(database.url));
     const node = await startNode({ config, databaseUrl: database.url, logger: log.logger });
     steps.unshift({ name: 'node', limitMs: STOP_LIMITS_MS.node, run: () => node.stop() });
     const isGateway = config.roles.includes('gateway');

@@ -7,6 +7,7 @@ export type StartFailureCode =
   | 'data_directory_older'
   | 'database_foreign'
   | 'database_newer'
+  | 'database_older'
   | 'database_unsupported'
   | 'database_unreachable'
   | 'migration_failed'

@@ -147,10 +147,10 @@ async function checkPostgres(config: Config): Promise<Verdict> {
 }
 
 async function checkSchema(database: Database): Promise<Verdict> {
-  const { applied, pending, unknown } = await readSchemaState(database);
+  const { applied, pending, unknown, isUsable } = await readSchemaState(database);
   if (unknown.length > 0) {
     return {
-      verdict: 'fail',
+      verdict: isUsable ? 'warn' : 'fail',
       message: `A newer Baton used it: ${unknown.join(', ')}.`,
       remedy: 'Start it with that Baton or a later one.',
     };

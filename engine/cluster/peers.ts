@@ -166,8 +166,9 @@ export class Peers {
     const door = this.args.door();
     try {
       const result = door ? await answerCall(door, message) : this.unavailable();
+      // A node of a later release asks for what this one does not know: it must not wait for its deadline.
       if (result === undefined) this.dropped(`call of ${message.method}`);
-      else bus.send(from, { t: 'answer', id: message.id, result });
+      bus.send(from, { t: 'answer', id: message.id, result: result ?? this.unavailable() });
     } catch (error) {
       incident({ kind: 'call_failed', error, detail: message.method });
       bus.send(from, { t: 'answer', id: message.id, result: this.unavailable() });

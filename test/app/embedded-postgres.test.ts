@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type DataDirectory, openDataDirectory } from '../../app/data-directory.ts';
-import { migrate } from '../../app/migrate.ts';
+import { migrate, requireSchema } from '../../app/migrate.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres, stopLeftPostgres } from '../../app/postgres/index.ts';
 import { isProcessRunning } from '../../app/processes.ts';
 import { temporaryDirectory } from '../support/cluster.ts';
@@ -155,15 +155,36 @@ describe('a data directory', () => {
 });
 
 describe('migrations', () => {
-  test('refuse the database of a newer Baton, and change nothing', async () => {
+  test('refuse the database of a newer Baton that took something away; beside one that only added they go on', async () => {
     const database = await createTestDatabase();
     await query(
       database.url,
       `insert into knex_migrations (name, batch) values ('20991231000000_future.ts', 9)`,
     );
+    expect(await migrate(database.url)).toEqual([]);
+    await requireSchema(database.url);
+    await query(database.url, `update cluster set needs_migration = '20991231000000_future.ts'`);
+    await expect(requireSchema(database.url)).rejects.toMatchObject({ code: 'database_newer' });
     await expect(migrate(database.url)).rejects.toMatchObject({
       code: 'database_newer',
       message: expect.stringContaining('20991231000000_future.ts'),
+    });
+    await database.drop();
+  });
+
+  test('are not run by a node that must not: it says what is missing', async () => {
+    const database = await createTestDatabase();
+    await requireSchema(database.url);
+    await query(database.url, `delete from knex_migrations where name like '%schema_needs%'`);
+    await expect(requireSchema(database.url)).rejects.toMatchObject({
+      code: 'database_older',
+      message: expect.stringContaining('schema_needs'),
+    });
+    await query(database.url, 'drop schema public cascade');
+    await query(database.url, 'create schema public');
+    await expect(requireSchema(database.url)).rejects.toMatchObject({
+      code: 'database_older',
+      message: expect.stringContaining('no schema of Baton'),
     });
     await database.drop();
   });

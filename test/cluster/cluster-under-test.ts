@@ -30,8 +30,9 @@ export class ClusterUnderTest {
     return new ClusterUnderTest(await createTestDatabase(), await startTestRedis());
   }
 
-  async node(roles: string, name: string): Promise<ServerProcess> {
-    const node = await startServer({
+  /** @param launcher of another release. */
+  async node(roles: string, name: string, launcher?: string): Promise<ServerProcess> {
+    const env = {
       DATABASE_URL: this.database.url,
       REDIS_URL: this.redis.url,
       BATON_ROLES: roles,
@@ -40,7 +41,8 @@ export class ClusterUnderTest {
       BATON_ADMIN_TOKEN: ADMIN_TOKEN,
       BATON_SAMPLE: '0',
       LOG_LEVEL: 'debug',
-    });
+    };
+    const node = await startServer(env, undefined, launcher);
     this.processes.push(node);
     return node;
   }

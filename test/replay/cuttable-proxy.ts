@@ -11,12 +11,13 @@ export class CuttableProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #flows = new Set<Flow>();
-  readonly #targetPort: number;
+  #targetPorts: readonly number[];
+  #joined = 0;
   #delayMs = 0;
   #isHung = false;
 
   private constructor(targetPort: number) {
-    this.#targetPort = targetPort;
+    this.#targetPorts = [targetPort];
     this.#server = createServer((inner) => this.#join(inner));
   }
 
@@ -34,6 +35,11 @@ export class CuttableProxy {
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** New connections go to these servers in turn, as behind a balancer. */
+  aim(...targetPorts: readonly number[]): void {
+    this.#targetPorts = targetPorts;
   }
 
   cut(): void {
@@ -63,7 +69,8 @@ export class CuttableProxy {
   }
 
   #join(inner: Socket): void {
-    const outer = connect(this.#targetPort, '127.0.0.1');
+    const targetPort = this.#targetPorts[this.#joined++ % this.#targetPorts.length] ?? 0;
+    const outer = connect(targetPort, '127.0.0.1');
     for (const [socket, other] of [
       [inner, outer],
       [outer, inner],

@@ -54,12 +54,14 @@ export async function runBaton(
  * Starts a server on a free port and waits until it is ready. @throws with its output when it ends before that.
  *
  * @param onSpawn is given the process before it is ready, for who must be able to end it then
+ * @param launcher of another copy of Baton
  */
 export async function startServer(
   env: Readonly<Record<string, string>>,
   onSpawn?: (child: ChildProcess) => void,
+  launcher = LAUNCHER,
 ): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [LAUNCHER, 'serve', '--json'], {
+  const child = spawn(process.execPath, [launcher, 'serve', '--json'], {
     env: environment({ PORT: '0', ...env }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
