@@ -12,7 +12,7 @@ const AT_ONCE_MAX = 4;
 const LOOK_AGAIN_MS = 500;
 const PICKS_MAX = 20;
 /** All faults have ended so long after the last began, or the campaign itself is at fault. */
-const ENDED_WITHIN_MS = 90_000;
+const ENDED_WITHIN_MS = 120_000;
 
 /** Lets things go wrong, one after the other and sometimes together, as the seed says. */
 export class FaultSchedule {

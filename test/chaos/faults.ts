@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { CuttableProxy } from '../replay/cuttable-proxy.ts';
+import { ADMIN_FAULTS } from './admin-faults.ts';
 import type { ChaosCluster } from './chaos-cluster.ts';
 import type { ChaosNode } from './chaos-node.ts';
 import type { Crowd } from './crowd.ts';
@@ -132,6 +133,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
       };
     },
   },
+  ...ADMIN_FAULTS,
   ...network('clients', (node) => node.fromClients),
   ...network('Redis', (node) => node.toRedis),
   ...network('Postgres', (node) => node.toPostgres),

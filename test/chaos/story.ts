@@ -170,7 +170,6 @@ export class Story {
       assignment_state: state,
       detail: reason === undefined ? null : { reason },
       at_ms: WALL_MS + atMs,
-      at_s: (WALL_MS + atMs) / 1_000,
       committed_ms: WALL_MS + atMs + 2,
     });
     this.commits.push({

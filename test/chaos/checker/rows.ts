@@ -39,9 +39,8 @@ export interface ProjectRow {
 
 export type TimedTransition = TransitionRow & {
   project_id: number;
-  /** When its transaction began, in milliseconds and in seconds. */
+  /** When its transaction began. */
   at_ms: number;
-  at_s: number;
   /** When it was committed; null where Postgres does not keep that (`track_commit_timestamp`). */
   committed_ms: number | null;
 };
@@ -120,7 +119,7 @@ async function readAll(client: pg.Client): Promise<ChaosRows> {
     assignments: await read(`select *, ${ms('deadline_at', 'deadline_ms')} from assignments order by id`),
     annotations: await read('select * from annotations order by assignment_id'),
     transitions: await read(
-      `select *, ${ms('at', 'at_ms')}, extract(epoch from at)::float8 as at_s, ${committed} from transitions order by shard_id, seq`,
+      `select *, ${ms('at', 'at_ms')}, ${committed} from transitions order by shard_id, seq`,
     ),
     drafts: await read('select task_id, annotator_id, assignment_id, draft from drafts'),
     shards: await read('select * from shards order by id'),
