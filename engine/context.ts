@@ -1,4 +1,5 @@
 import type { AssignmentIds } from './assignment-ids.ts';
+import type { Address } from './bus/bus.ts';
 import type { Clock } from './clock.ts';
 import type { NodePush } from './cluster/node-door.ts';
 import type { Committer } from './commit/committer.ts';
@@ -50,6 +51,8 @@ export interface EngineContext {
   /** False when this node may no longer trust its own ownership: nothing is granted then. */
   mayGrant(): boolean;
   push(annotatorId: AnnotatorId, push: NodePush): void;
+  /** To the gateways of the annotator other than this one. */
+  pushElsewhere(annotatorId: AnnotatorId, here: Address, push: NodePush): void;
   feed(projectId: ProjectId, seq: number): void;
   incident(incident: Incident): void;
 }

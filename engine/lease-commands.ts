@@ -1,5 +1,5 @@
 import type { AssignmentState } from '../machines/index.ts';
-import type { Beat, NodeSubmit } from './cluster/node-door.ts';
+import type { Beat, NodeGiveBack, NodeSubmit } from './cluster/node-door.ts';
 import type { EngineContext } from './context.ts';
 import type { Receipt, RequestAnswer } from './door.ts';
 import type { AnnotatorId, AssignmentRef } from './ids.ts';
@@ -131,12 +131,21 @@ export class LeaseCommands {
     });
   }
 
-  skip(annotatorId: AnnotatorId, ref: AssignmentRef, note?: string): Promise<Result<{ ended: true }>> {
-    return this.giveBack(annotatorId, ref, 'SKIP', note);
-  }
-
-  release(annotatorId: AnnotatorId, ref: AssignmentRef): Promise<Result<{ ended: true }>> {
-    return this.giveBack(annotatorId, ref, 'RELEASE', undefined);
+  giveBack(args: NodeGiveBack): Promise<Result<{ ended: true }>> {
+    const { annotatorId, ref, how, reason: note } = args;
+    const event = how === 'skip' ? 'SKIP' : 'RELEASE';
+    const reason = how === 'skip' ? 'skipped' : 'released';
+    return this.withLease(
+      annotatorId,
+      ref,
+      async (shard, term, lease) => {
+        const { task } = lease;
+        endLease(term, lease, { event, reason, tellHolder: false, ...(note === undefined ? {} : { note }) });
+        shard.offer(term, task);
+        return shard.saved(term, ok({ ended: true }));
+      },
+      { state: reason, answer: { ended: true } },
+    );
   }
 
   /** The receipt, new or repeated. The draft of a refused result stays: the lease is not touched. */
@@ -181,26 +190,6 @@ export class LeaseCommands {
     if (!('code' in receipt)) return ok(receipt);
     // A refused late answer was kept as a draft: the refusal says so, so that must be durable first.
     return (await term.saved()) === 'committed' ? receipt : this.lost();
-  }
-
-  private giveBack(
-    annotatorId: AnnotatorId,
-    ref: AssignmentRef,
-    event: 'SKIP' | 'RELEASE',
-    note: string | undefined,
-  ): Promise<Result<{ ended: true }>> {
-    const reason = event === 'SKIP' ? 'skipped' : 'released';
-    return this.withLease(
-      annotatorId,
-      ref,
-      async (shard, term, lease) => {
-        const { task } = lease;
-        endLease(term, lease, { event, reason, tellHolder: false, ...(note === undefined ? {} : { note }) });
-        shard.offer(term, task);
-        return shard.saved(term, ok({ ended: true }));
-      },
-      { state: reason, answer: { ended: true } },
-    );
   }
 
   /** @param repeat the state in which an ended assignment makes this a repeat, and the answer it got the first time. */

@@ -15,7 +15,7 @@ import { TERM_MS } from './ownership/node-lease.ts';
 import { Payloads } from './payloads.ts';
 import { Projects } from './projects.ts';
 import { RecentRequests } from './recent-requests.ts';
-import { ok } from './refusals.ts';
+import { ok, type Result } from './refusals.ts';
 import { Requests } from './requests.ts';
 import { Roster } from './roster.ts';
 import { Sessions } from './sessions.ts';
@@ -76,6 +76,15 @@ export class EngineNode {
       push: (annotatorId, push) => {
         const gateways = this.context.roster.peek(annotatorId)?.gateways.keys();
         if (gateways) options.push(gateways, annotatorId, push);
+      },
+      pushElsewhere: (annotatorId, here, push) => {
+        const gateways = this.context.roster.peek(annotatorId)?.gateways;
+        if (gateways === undefined || gateways.size <= Number(gateways.has(here))) return;
+        options.push(
+          [...gateways.keys()].filter((gateway) => gateway !== here),
+          annotatorId,
+          push,
+        );
       },
       feed: options.feed,
       incident,
@@ -166,6 +175,11 @@ function doorOf(
   const requests = new Requests(context, projects);
   const leases = new LeaseCommands(context, projects, requests);
   const control = new Control(context, projects);
+  /** What an annotator does at one gateway changes what they see at their others: those read the state. */
+  const changed = <T>(by: { annotatorId: AnnotatorId; gateway: Address }, answer: Result<T>): Result<T> => {
+    if (answer.ok) context.pushElsewhere(by.annotatorId, by.gateway, { kind: 'stale' });
+    return answer;
+  };
   return {
     attach: (args) => sessions.attach(args),
     async detach({ annotatorId, gateway, rev }) {
@@ -177,7 +191,7 @@ function doorOf(
       return ok({ pushes: pushesTo(gateway) });
     },
     state: (annotatorId) => sessions.state(annotatorId),
-    request: (args) => requests.request(args),
+    request: async (args) => changed(args, await requests.request(args)),
     async stopWaiting(annotatorId) {
       sessions.stopWaiting(annotatorId);
       return ok(null);
@@ -185,9 +199,8 @@ function doorOf(
     accept: (annotatorId, ref) => leases.accept(annotatorId, ref),
     heartbeat: (annotatorId, refs) => leases.heartbeat(annotatorId, refs),
     draft: (annotatorId, ref, draft) => leases.draft(annotatorId, ref, draft),
-    submit: (args) => leases.submit(args),
-    skip: (annotatorId, ref, reason) => leases.skip(annotatorId, ref, reason),
-    release: (annotatorId, ref) => leases.release(annotatorId, ref),
+    submit: async (args) => changed(args, await leases.submit(args)),
+    giveBack: async (args) => changed(args, await leases.giveBack(args)),
     pause: (annotatorId) => sessions.pause(annotatorId),
     resume: (annotatorId) => sessions.resume(annotatorId),
     control: (command) => control.run(command),

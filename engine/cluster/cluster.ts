@@ -252,13 +252,10 @@ function workDoor(router: Router, desks: Desks): WorkDoor {
     request: (args) => router.request(args),
     heartbeat: (annotatorId, refs) => router.heartbeat(annotatorId, refs),
     submit: (args) => router.submit(args),
-    accept: (annotatorId, ref) =>
-      router.onLease(annotatorId, ref, (node) => node.accept(annotatorId, ref), false),
+    accept: (annotatorId, ref) => router.onLease(annotatorId, ref, (node) => node.accept(annotatorId, ref)),
     draft: (annotatorId, ref, draft) =>
-      router.onLease(annotatorId, ref, (node) => node.draft(annotatorId, ref, draft), false),
-    skip: (annotatorId, ref, reason) =>
-      router.onLease(annotatorId, ref, (node) => node.skip(annotatorId, ref, reason), true),
-    release: (annotatorId, ref) =>
-      router.onLease(annotatorId, ref, (node) => node.release(annotatorId, ref), true),
+      router.onLease(annotatorId, ref, (node) => node.draft(annotatorId, ref, draft)),
+    skip: (annotatorId, ref, reason) => router.giveBack(annotatorId, ref, 'skip', reason),
+    release: (annotatorId, ref) => router.giveBack(annotatorId, ref, 'release'),
   };
 }

@@ -10,7 +10,7 @@ import {
 } from '../ids.ts';
 import { REFUSALS, type RefusalCode, type Result } from '../refusals.ts';
 import type { Json } from '../settings.ts';
-import type { ControlCommand, NodePush, NodeRequest, NodeSubmit } from './node-door.ts';
+import type { ControlCommand, NodeGiveBack, NodePush, NodeRequest, NodeSubmit } from './node-door.ts';
 
 /**
  * What nodes say to each other, checked as it comes in: the other may be of another release, and the channel is open to
@@ -91,9 +91,17 @@ const nodeRequestFields = {
   sole: z.boolean(),
 };
 const nodeRequest: z.ZodType<NodeRequest> = z.object({ annotatorId, requestId: text, ...nodeRequestFields });
+const nodeGiveBack: z.ZodType<NodeGiveBack> = z.object({
+  annotatorId,
+  ref,
+  how: z.enum(['skip', 'release']),
+  gateway: address,
+  reason: text.exactOptional(),
+});
 const nodeSubmit: z.ZodType<NodeSubmit> = z.object({
   annotatorId,
   ref,
+  gateway: address,
   submissionId: text,
   result: json,
   next: z.object(nodeRequestFields).exactOptional(),
@@ -162,11 +170,7 @@ export const METHODS = {
   ),
   draft: method(z.object({ annotatorId, ref, draft: json }), z.object({ saved: z.literal(true) })),
   submit: method(nodeSubmit, z.object({ receipt, next: requestAnswer.exactOptional() })),
-  skip: method(
-    z.object({ annotatorId, ref, reason: text.exactOptional() }),
-    z.object({ ended: z.literal(true) }),
-  ),
-  release: method(oneLease, z.object({ ended: z.literal(true) })),
+  giveBack: method(nodeGiveBack, z.object({ ended: z.literal(true) })),
   pause: method(z.object({ annotatorId }), z.object({ paused: z.literal(true) })),
   resume: method(z.object({ annotatorId }), sessionState),
   control: method(control, json),

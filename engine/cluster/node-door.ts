@@ -59,8 +59,7 @@ export interface NodeDoor {
   heartbeat(annotatorId: AnnotatorId, refs: readonly AssignmentRef[]): Promise<Result<Beat>>;
   draft(annotatorId: AnnotatorId, ref: AssignmentRef, draft: Json): Promise<Result<{ saved: true }>>;
   submit(args: NodeSubmit): Promise<Result<{ receipt: Receipt; next?: RequestAnswer }>>;
-  skip(annotatorId: AnnotatorId, ref: AssignmentRef, reason?: string): Promise<Result<{ ended: true }>>;
-  release(annotatorId: AnnotatorId, ref: AssignmentRef): Promise<Result<{ ended: true }>>;
+  giveBack(args: NodeGiveBack): Promise<Result<{ ended: true }>>;
   pause(annotatorId: AnnotatorId): Promise<Result<{ paused: true }>>;
   resume(annotatorId: AnnotatorId): Promise<Result<SessionState>>;
   control(command: ControlCommand): Promise<Result<Json>>;
@@ -71,9 +70,21 @@ export interface Beat {
   readonly ended: readonly AssignmentRef[];
 }
 
+/** The end of a lease by its holder, without an answer. */
+export interface NodeGiveBack {
+  readonly annotatorId: AnnotatorId;
+  readonly ref: AssignmentRef;
+  readonly how: 'skip' | 'release';
+  /** Where it came in: the annotator's other gateways are told. */
+  readonly gateway: Address;
+  readonly reason?: string;
+}
+
 export interface NodeSubmit {
   readonly annotatorId: AnnotatorId;
   readonly ref: AssignmentRef;
+  /** Where it came in: the annotator's other gateways are told. */
+  readonly gateway: Address;
   readonly submissionId: string;
   readonly result: Json;
   /** Ask this engine for the next task in the same round trip. */

@@ -4,7 +4,7 @@ import { ok, type Refusal, type Result, refuse } from '../refusals.ts';
 import { addReasons, NO_REASONS } from '../shard/waiting.ts';
 import type { Desk } from './desk.ts';
 import type { Desks } from './desks.ts';
-import type { Beat, NodeDoor, NodeRequest } from './node-door.ts';
+import type { Beat, NodeDoor, NodeGiveBack, NodeRequest } from './node-door.ts';
 import type { Candidate, Routes } from './routes.ts';
 
 type WorkArgs = Parameters<WorkDoor['request']>[0];
@@ -56,7 +56,8 @@ export class Router {
       // The engine that takes the answer looks for the next task, too: one round trip, one commit.
       const mine = candidates.find((candidate) => candidate.address === owner.address);
       const next = mine && { next: this.fieldsFor(desk, mine, projects) };
-      return node.submit({ annotatorId, ref, submissionId, result, ...next });
+      const gateway = this.desks.address;
+      return node.submit({ annotatorId, ref, gateway, submissionId, result, ...next });
     });
     if (!sent.ok) return this.noteEnd(desk, ref, sent);
     desk.leases.delete(ref.id);
@@ -76,15 +77,25 @@ export class Router {
     annotatorId: AnnotatorId,
     ref: AssignmentRef,
     ask: (node: NodeDoor) => Promise<Result<T>>,
-    ends: boolean,
   ): Promise<Result<T>> {
     const desk = this.desks.of(annotatorId);
     const answer = await this.atOwner(desk, ref, ask);
-    if (!answer.ok) return this.noteEnd(desk, ref, answer);
-    if (ends) {
-      desk.leases.delete(ref.id);
-      this.desks.roomAt(desk);
-    }
+    return answer.ok ? answer : this.noteEnd(desk, ref, answer);
+  }
+
+  async giveBack(
+    annotatorId: AnnotatorId,
+    ref: AssignmentRef,
+    how: NodeGiveBack['how'],
+    reason?: string,
+  ): Promise<Result<{ ended: true }>> {
+    const gateway = this.desks.address;
+    const args = { annotatorId, ref, how, gateway, ...(reason === undefined ? {} : { reason }) };
+    const answer = await this.onLease(annotatorId, ref, (node) => node.giveBack(args));
+    if (!answer.ok) return answer;
+    const desk = this.desks.of(annotatorId);
+    desk.leases.delete(ref.id);
+    this.desks.roomAt(desk);
     return answer;
   }
 

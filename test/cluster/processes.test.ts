@@ -122,6 +122,17 @@ test('a gateway that is killed: the annotator goes on elsewhere with the same le
   expect((await second.submit(work.id, {})).receipt.status).toBe('counted');
 }, 60_000);
 
+test('two tabs at two gateways show the same: what is done in one is seen in the other', async () => {
+  await cluster.project(gateways[0], 'one', 5);
+  const token = await cluster.annotator(gateways[0]);
+  const first = await cluster.client(gateways[0], token);
+  const second = await cluster.client(gateways[1], token);
+  const work = await first.nextAssignment({ projects: ['one'] });
+  await vi.waitFor(() => expect(second.assignments.map(({ id }) => id)).toEqual([work.id]));
+  await second.submit(work.id, {});
+  await vi.waitFor(() => expect(first.assignments).toEqual([]));
+}, 60_000);
+
 test('an engine that stood still past its term comes back, commits nothing, and joins as a new one', async () => {
   await cluster.project(gateways[0], 'one', 5);
   const person = await cluster.client(gateways[0], await cluster.annotator(gateways[0]));
