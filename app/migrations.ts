@@ -4,6 +4,7 @@ import * as commitFence from '../migrations/20261124000000_commit_fence.ts';
 import * as manyNodes from '../migrations/20261125000000_many_nodes.ts';
 import * as shardsOfAProject from '../migrations/20261125010000_shards_of_a_project.ts';
 import * as schemaNeeds from '../migrations/20261125020000_schema_needs.ts';
+import * as requeuedTasks from '../migrations/20261125030000_requeued_tasks.ts';
 
 /**
  * Every migration by the name that is kept in the database. Names never change. A list instead of a directory
@@ -15,4 +16,5 @@ export const MIGRATIONS: Readonly<Record<string, Knex.Migration>> = {
   '20261125000000_many_nodes.ts': manyNodes,
   '20261125010000_shards_of_a_project.ts': shardsOfAProject,
   '20261125020000_schema_needs.ts': schemaNeeds,
+  '20261125030000_requeued_tasks.ts': requeuedTasks,
 };

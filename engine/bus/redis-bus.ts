@@ -88,7 +88,7 @@ export class RedisBus implements Bus {
   }
 
   get isUp(): boolean {
-    return this.publisher.isReady && this.subscriber.isReady && this.isSubscribed;
+    return !this.isClosed && this.publisher.isReady && this.subscriber.isReady && this.isSubscribed;
   }
 
   async open(receive: BusReceiver): Promise<void> {

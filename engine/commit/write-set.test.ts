@@ -79,6 +79,7 @@ test('a task is carried once, in the state it has when the batch is taken; a dra
       queueRank: 1,
       had: [],
       requirements: null,
+      requeued: false,
     },
     0,
     10,

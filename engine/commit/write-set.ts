@@ -231,5 +231,6 @@ function toTaskUpdate(task: TaskEntry): TaskUpdate {
     priority: task.priority,
     queuePriority: task.queuePriority,
     had: task.had,
+    requeued: task.requeued,
   };
 }

@@ -226,6 +226,7 @@ function newRow(id: TaskId, overlap: number, queuePriority: number): TaskRow {
     queueRank: id,
     had: [],
     requirements: null,
+    requeued: false,
   };
 }
 

@@ -41,6 +41,7 @@ export function requeueTask(term: Term, task: TaskEntry, actor: string): Result<
     return refuse('conflict', 'The task is complete: raise its overlap to get more answers.');
   }
   task.holdDetail = null;
+  task.requeued = true;
   return changeTask(term, task, actor, 'task_requeued', null, () =>
     advanceTask(term, task, { type: 'REQUEUE' }),
   );

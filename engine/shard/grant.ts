@@ -130,7 +130,7 @@ export function warningMs(term: Term): number {
 export async function viewLease(term: Term, lease: Lease): Promise<AssignmentView> {
   const { store, payloads, clock } = term.context;
   // A draft can only be there if the annotator had this task before, and then somebody's attempt failed.
-  const mayHaveDraft = lease.hasDraft || lease.attempt > 1;
+  const mayHaveDraft = lease.hasDraft || lease.attempt > 1 || lease.task.requeued;
   const [data, draft] = await Promise.all([
     payloads.get(lease.task.id),
     mayHaveDraft ? store.readDraft(lease.task.id, lease.annotatorId) : undefined,

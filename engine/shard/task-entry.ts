@@ -18,6 +18,7 @@ export interface TaskEntry extends Queued {
   queuePriority: number;
   readonly queueRank: number;
   holdDetail: string | null;
+  requeued: boolean;
   readonly leases: Map<AssignmentId, Lease>;
   /** Commits in flight or queued that carry this task: until they are done, memory is the only truth. */
   pendingWrites: number;
@@ -58,6 +59,7 @@ function entry(row: TaskRow, snapshot: TaskSnapshot): TaskEntry {
     queuePriority: row.queuePriority,
     queueRank: row.queueRank,
     holdDetail: null,
+    requeued: row.requeued,
     leases: new Map(),
     pendingWrites: 0,
     inStartedLane: false,

@@ -42,6 +42,8 @@ export interface TaskRow extends QueueKey {
   readonly priority: number;
   readonly had: readonly AnnotatorId[];
   readonly requirements: readonly Requirement[] | null;
+  /** Its attempts have begun at 0 again: who had it before may have left a draft. */
+  readonly requeued: boolean;
 }
 
 export interface OpenAssignmentRow {
@@ -151,6 +153,7 @@ export interface TaskUpdate {
   readonly priority: number;
   readonly queuePriority: number;
   readonly had: readonly AnnotatorId[];
+  readonly requeued: boolean;
 }
 
 export interface AnnotationInsert {

@@ -44,6 +44,22 @@ test('a held task still takes the answers of leases that were open when it was h
   expect(await world.count('tasks', { id: task, state: 5 })).toBe(1);
 });
 
+test('a requeued task brings back the draft that its annotator left, also after a restart (I10)', async () => {
+  const project = await world.project({ maxAttempts: 1 });
+  const task = at(await world.tasks(project, [{}]), 0);
+  const node = await world.engine();
+  const person = await node.arrive();
+  const view = await person.take(project);
+  await person.draft(view, { text: 'so far' });
+  await person.release(view);
+  granted(await node.engine.control.requeueTask(project.id, task, 'sup'));
+  await node.engine.stop();
+  const second = await world.engine();
+  const back = person.at(second);
+  await back.connect();
+  expect(await back.take(project)).toMatchObject({ taskId: task, attempt: 1, draft: { text: 'so far' } });
+});
+
 test('cancelling a task revokes its leases and tells their holders; requeued, it waits again', async () => {
   const project = await world.project({ overlap: 3 });
   const task = at(await world.tasks(project, [{}]), 0);

@@ -164,6 +164,7 @@ export class SimDatabase {
         priority: 0,
         had: [],
         requirements: null,
+        requeued: false,
         queuePriority: 0,
         queueRank: id,
       });

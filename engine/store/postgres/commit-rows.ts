@@ -140,6 +140,7 @@ function taskColumns(batches: readonly ShardBatch[]): string[] {
       ({ row }) => row.priority,
       ({ row }) => row.queuePriority,
       ({ row }) => `{${row.had.join(',')}}`,
+      ({ row }) => row.requeued,
     ],
   );
 }

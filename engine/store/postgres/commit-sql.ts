@@ -65,11 +65,11 @@ export const ROWS_SQL = `
     update tasks t set state = v.state, machine_version = v.machine_version, overlap = v.overlap, filled = v.filled,
       filled_slots = v.filled_slots::smallint[], attempts = v.attempts, hold_condition = v.hold_condition,
       hold_detail = v.hold_detail, priority = v.priority, queue_priority = v.queue_priority, had = v.had::int[],
-      updated_at = now()
+      requeued = v.requeued, updated_at = now()
     from unnest(?::int[], ?::bigint[], ?::smallint[], ?::smallint[], ?::smallint[], ?::smallint[], ?::text[],
-      ?::smallint[], ?::smallint[], ?::text[], ?::smallint[], ?::smallint[], ?::text[])
+      ?::smallint[], ?::smallint[], ?::text[], ?::smallint[], ?::smallint[], ?::text[], ?::boolean[])
       as v (project_id, id, state, machine_version, overlap, filled, filled_slots, attempts, hold_condition,
-        hold_detail, priority, queue_priority, had)
+        hold_detail, priority, queue_priority, had, requeued)
     where t.project_id = v.project_id and t.id = v.id
   ), annotated as (
     insert into annotations (project_id, assignment_id, task_id, annotator_id, counted, late, submission_id, result, lead_time_ms)

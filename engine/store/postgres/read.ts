@@ -38,6 +38,7 @@ interface TaskColumns {
   queueRank: number;
   had: AnnotatorId[];
   requirements: Requirement[] | null;
+  requeued: boolean;
 }
 
 const TASK_COLUMNS = {
@@ -54,6 +55,7 @@ const TASK_COLUMNS = {
   queueRank: 't.queue_rank',
   had: 't.had',
   requirements: 't.requirements',
+  requeued: 't.requeued',
 } as const;
 
 /** A code that this release does not know comes out as a later version: that one task is quarantined, not the shard. */
