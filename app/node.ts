@@ -28,6 +28,8 @@ import { readVersion } from './version.ts';
 
 /** Connections for admins' queries. With the engine's own they stay far below what Postgres allows. */
 const ADMIN_CONNECTIONS = 10;
+/** Connections that the system keeps until they are taken: when a gateway dies, its clients come to others at once. */
+const BACKLOG = 4_096;
 /** Limits of the steps of a stop, in milliseconds. Together they fit the time that a node is given. */
 export const STEP_MS = { sockets: 2_500, http: 3_000, engine: 3_000, fanOut: 1_000, pools: 1_000 } as const;
 
@@ -166,7 +168,7 @@ async function listen(app: HttpApp, config: Config): Promise<{ host: string; por
   // For the name `localhost` Fastify would open a second server for the other address family, without sockets on it.
   const host = config.host === 'localhost' ? '127.0.0.1' : config.host;
   try {
-    await app.listen({ host, port: config.port });
+    await app.listen({ host, port: config.port, backlog: BACKLOG });
   } catch (error) {
     throw listenFailure(error, host, config.port);
   }

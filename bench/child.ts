@@ -16,8 +16,10 @@ export function startChild<Order extends object, Answer>(
   module: string,
   options: { nodeFlags?: readonly string[] } = {},
 ): Child<Order, Answer> {
+  // Under another runner, such as that of the tests, the loader of TypeScript has to be named.
+  const isLoader = process.execArgv.some((flag) => flag.includes('tsx'));
   const child = fork(new URL(module, import.meta.url), {
-    execArgv: [...process.execArgv, ...(options.nodeFlags ?? [])],
+    execArgv: [...(isLoader ? process.execArgv : ['--import', 'tsx']), ...(options.nodeFlags ?? [])],
   });
   return {
     ask: (order) => exchange(child, order),

@@ -29,6 +29,12 @@ export function cpuPerCycle(
   return { node: ((after.nodeMs - before.nodeMs) * 1_000) / cycles, postgres };
 }
 
+/** CPU time that one process has used so far, in milliseconds. Undefined where there is no /proc, or it has ended. */
+export function processCpuMs(pid: number): number | undefined {
+  const stat = statOf(pid);
+  return stat === undefined ? undefined : stat.ticks * TICK_MS;
+}
+
 function postgresMs(postmasterPid: number): number | undefined {
   const postmaster = statOf(postmasterPid);
   if (postmaster === undefined) return undefined;

@@ -3,6 +3,7 @@ import type { Address } from './bus/bus.ts';
 import type { Clock } from './clock.ts';
 import type { NodePush } from './cluster/node-door.ts';
 import type { Committer } from './commit/committer.ts';
+import type { Drafts } from './drafts.ts';
 import type { AnnotatorId, ProjectId, ShardId, TaskId } from './ids.ts';
 import type { Limits } from './limits.ts';
 import type { Payloads } from './payloads.ts';
@@ -46,6 +47,7 @@ export interface EngineContext {
   readonly requests: RecentRequests;
   readonly ids: AssignmentIds;
   readonly payloads: Payloads;
+  readonly drafts: Drafts;
   readonly committer: Committer;
   readonly without: ReadonlySet<Weakness>;
   /** False when this node may no longer trust its own ownership: nothing is granted then. */

@@ -8,6 +8,7 @@ import type { NodeDoor, NodePush } from './cluster/node-door.ts';
 import { Committer } from './commit/committer.ts';
 import type { EngineContext, Incident } from './context.ts';
 import { Control } from './control.ts';
+import { Drafts } from './drafts.ts';
 import type { AnnotatorId, Incarnation, ProjectId } from './ids.ts';
 import { LeaseCommands } from './lease-commands.ts';
 import type { Limits } from './limits.ts';
@@ -61,6 +62,7 @@ export class EngineNode {
       ids: new AssignmentIds(store, (error) => incident({ kind: 'read_failed', error })),
       without: options.without,
       payloads: new Payloads(store, clock, limits.payloadCacheBytes),
+      drafts: new Drafts(store, clock),
       committer: new Committer({
         store,
         clock,

@@ -33,12 +33,7 @@ export class Sessions {
       if (!(await this.projects.loaded(args.shardIds)) || !(await this.projects.recovered()))
         return this.unavailable();
       this.context.roster.connected(member, gateway, rev);
-      const nowMs = this.context.clock.nowMs();
-      for (const lease of member.leases.values()) {
-        lease.dropped = false;
-        const term = this.projects.shard(lease.shardId, lease.projectId).term;
-        if (term) lease.silentAtMs = nowMs + term.project.settings.heartbeatMs;
-      }
+      this.isBack(member);
       let state: Result<SessionState> | undefined;
       try {
         // While nobody was there, what came free passed them by.
@@ -71,8 +66,13 @@ export class Sessions {
     const there = new Set(annotatorIds);
     for (const member of [...this.context.roster.all()]) {
       const { id } = member.row;
-      if (there.has(id)) this.context.roster.connected(member, gateway, rev);
-      else if (member.gateways.has(gateway)) this.detach(id, gateway, rev);
+      if (there.has(id)) {
+        this.context.roster.connected(member, gateway, rev);
+        // They were taken for gone and never were: their next beat may come later than the grace that was begun.
+        if ([...member.leases.values()].some((lease) => lease.dropped)) this.isBack(member);
+      } else if (member.gateways.has(gateway)) {
+        this.detach(id, gateway, rev);
+      }
     }
   }
 
@@ -103,6 +103,15 @@ export class Sessions {
       await this.projects.serve(member);
       return this.sessionOf(member);
     });
+  }
+
+  private isBack(member: Member): void {
+    const nowMs = this.context.clock.nowMs();
+    for (const lease of member.leases.values()) {
+      lease.dropped = false;
+      const term = this.projects.shard(lease.shardId, lease.projectId).term;
+      if (term) lease.silentAtMs = nowMs + term.project.settings.heartbeatMs;
+    }
   }
 
   /** The whole state or none: a lease that is left out because its shard is being taken over would count as ended. */

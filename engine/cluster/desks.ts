@@ -180,9 +180,10 @@ export class Desks {
 
   /** Engines came or went, or shards moved: who waits is asked for again where the work is now. */
   directoryChanged(change: DirectoryChange): void {
-    for (const node of change.left) for (const desk of this.desks.values()) desk.engaged.delete(node.address);
-    if (change.left.length === 0 && change.moved.length === 0) return;
-    if (this.args.routes.onlyEngine() && change.left.length === 0) return;
+    // A gateway that is gone had no shards: its people are on their way here, and nobody else is to be asked for again.
+    const left = change.left.filter((node) => node.roles.includes('engine'));
+    for (const node of left) for (const desk of this.desks.values()) desk.engaged.delete(node.address);
+    if (left.length === 0 && (change.moved.length === 0 || this.args.routes.onlyEngine())) return;
     const moved = new Set(change.moved.map((shard) => shard.shardId));
     for (const desk of this.desks.values()) {
       if (desk.sockets === 0) continue;

@@ -128,12 +128,12 @@ export function warningMs(term: Term): number {
 
 /** The lease as its holder sees it. @throws when the database is away. */
 export async function viewLease(term: Term, lease: Lease): Promise<AssignmentView> {
-  const { store, payloads, clock } = term.context;
+  const { drafts, payloads, clock } = term.context;
   // A draft can only be there if the annotator had this task before, and then somebody's attempt failed.
   const mayHaveDraft = lease.hasDraft || lease.attempt > 1 || lease.task.requeued;
   const [data, draft] = await Promise.all([
     payloads.get(lease.task.id),
-    mayHaveDraft ? store.readDraft(lease.task.id, lease.annotatorId) : undefined,
+    mayHaveDraft ? drafts.get(lease.task.id, lease.annotatorId) : undefined,
   ]);
   if (draft !== undefined) lease.hasDraft = true;
   const nowMs = clock.nowMs();

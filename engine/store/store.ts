@@ -240,6 +240,11 @@ export type CommitOutcome =
   | { readonly kind: 'failed'; readonly error: Error; readonly clashingTask?: TaskId }
   | { readonly kind: 'unknown'; readonly error: Error };
 
+export interface DraftKey {
+  readonly taskId: TaskId;
+  readonly annotatorId: AnnotatorId;
+}
+
 /** The engine's door to the database. Every method may throw when the database is away. */
 export interface Store {
   joinNode(args: {
@@ -288,7 +293,8 @@ export interface Store {
   readAssignment(ref: AssignmentRef): Promise<AssignmentRow | undefined>;
   /** @returns the data of each as JSON text: whoever parses it knows its size. */
   readPayloads(taskIds: readonly TaskId[]): Promise<Map<TaskId, string>>;
-  readDraft(taskId: TaskId, annotatorId: AnnotatorId): Promise<Json | undefined>;
+  /** @returns for each, in order, the draft that this annotator has of this task. */
+  readDrafts(of: readonly DraftKey[]): Promise<(Json | undefined)[]>;
   unannouncedChunks(shardId: ShardId): Promise<ImportChunk[]>;
   /** @returns the first id of a block that is this caller's alone. */
   allocateAssignmentIds(): Promise<{ first: number; count: number }>;

@@ -41,6 +41,8 @@ export interface AdmissionServices {
   readonly registry: Registry;
   readonly logger: SocketLogger;
   readonly config: SocketConfig;
+  /** 0 to 1: those who are refused together come back one by one. */
+  readonly random: () => number;
 }
 
 /**
@@ -52,7 +54,7 @@ export async function admit(handshake: Handshake, services: AdmissionServices): 
   const { config, registry, failedLogins } = services;
   if (!isOriginAllowed(handshake, config.allowedOrigins)) throw new AdmissionError('origin_refused');
   if (registry.size >= config.maxConnections)
-    throw new AdmissionError('too_many_connections', config.retryAfterMs);
+    throw new AdmissionError('too_many_connections', fullRetryMs(services));
   const { token, address } = handshake;
   const blockedForMs = failedLogins.blockedForMs(address);
   if (blockedForMs > 0) throw new AdmissionError('rate_limited', blockedForMs, 'Too many wrong tokens.');
@@ -72,6 +74,11 @@ export async function admit(handshake: Handshake, services: AdmissionServices): 
     throw new AdmissionError('too_many_connections', config.retryAfterMs);
   }
   return { annotatorId: principal.annotatorId, token, tokenId: principal.tokenId };
+}
+
+/** Nobody knows when there is a place again: those who are refused together are only spread. */
+export function fullRetryMs({ config, random }: Pick<AdmissionServices, 'config' | 'random'>): number {
+  return Math.round(config.fullRetryMs * (1 + random()));
 }
 
 /** A browser says the page's origin and cannot be made to lie; a program that says none carries its token knowingly. */

@@ -7,9 +7,21 @@ export interface SocketConfig {
   /** The last entry of X-Forwarded-For is where a connection comes from. */
   readonly trustProxy: boolean;
   readonly maxConnections: number;
-  /** Connections that have shown no good token yet, beside those that have. */
+  /** Connections that are let in at a time: their token is looked at, their state is read. Others wait in line. */
   readonly pendingMax: number;
   readonly pendingPerAddressMax: number;
+  /**
+   * Connections that wait in line for that; one more is told when to come back. Behind a proxy that is not trusted with
+   * addresses, or one company's router, everybody has one address: there must be room for those who come back together.
+   */
+  readonly lineMax: number;
+  readonly linePerAddressMax: number;
+  /** Nobody waits in line longer than this: well below the time for which clients wait for a connection. */
+  readonly lineWaitMsMax: number;
+  /** Connections that are let in, or told to come back, in one turn of the event loop, so that others are served meanwhile. */
+  readonly lettingInPerTurn: number;
+  /** What letting one in takes, on average, in a crowd: the first times to come back are made of it. */
+  readonly lettingInExpectedMs: number;
   /** Wrong tokens from one address per minute until it is refused without a look at the token. */
   readonly failedLoginsPerMinute: number;
   /** Tabs and devices of one annotator. */
@@ -33,6 +45,8 @@ export interface SocketConfig {
   readonly messageBytesMax: number;
   /** What a client is told to wait when this gateway itself is the bottleneck. */
   readonly retryAfterMs: number;
+  /** Who finds every place taken comes back after this time, or up to as much again. */
+  readonly fullRetryMs: number;
   /** How long `close` waits for the last messages to be written. */
   readonly closeTimeoutMs: number;
   /** Clients of a stopping node come back within this time, not all at once. */
@@ -45,6 +59,11 @@ export const DEFAULT_SOCKET_CONFIG: SocketConfig = {
   maxConnections: 20_000,
   pendingMax: 1_000,
   pendingPerAddressMax: 250,
+  lineMax: 10_000,
+  linePerAddressMax: 6_000,
+  lineWaitMsMax: 10_000,
+  lettingInPerTurn: 16,
+  lettingInExpectedMs: 1,
   failedLoginsPerMinute: 100,
   maxConnectionsPerAnnotator: 10,
   messagesPerSecond: 500,
@@ -53,11 +72,12 @@ export const DEFAULT_SOCKET_CONFIG: SocketConfig = {
   inFlightMax: 16,
   outboundMax: 256,
   tokenSweepMs: 10_000,
-  connectTimeoutMs: 5_000,
+  connectTimeoutMs: 10_000,
   pingIntervalMs: 15_000,
   pingTimeoutMs: 10_000,
   messageBytesMax: WIRE_LIMITS.messageBytesMax,
   retryAfterMs: 500,
+  fullRetryMs: 5_000,
   closeTimeoutMs: 2_000,
   reconnectSpreadMs: 1_000,
 };

@@ -1,4 +1,4 @@
-import type { Server as HttpServer, IncomingMessage } from 'node:http';
+import type { Server as HttpServer } from 'node:http';
 import { Server, type ServerOptions } from 'socket.io';
 import type { Engine } from '../../engine/door.ts';
 import { wireErrorOf } from '../../protocol/errors.ts';
@@ -10,9 +10,9 @@ import {
 import { FailedLogins } from '../auth/failed-logins.ts';
 import type { Authenticator } from '../auth/principal.ts';
 import { describeError } from '../describe-error.ts';
-import { AdmissionError, type Admitted, admit } from './admission.ts';
+import { AdmissionError, type Admitted, admit, fullRetryMs } from './admission.ts';
 import { DEFAULT_SOCKET_CONFIG, type SocketConfig } from './config.ts';
-import { Lobby } from './lobby.ts';
+import { Entrance } from './entrance.ts';
 import type { SocketLogger } from './logger.ts';
 import type { AnnotatorSocket } from './outbox.ts';
 import { Registry } from './registry.ts';
@@ -61,7 +61,7 @@ export function createSockets(args: {
   const { engine, authenticator, logger, nowMs = () => performance.now(), random = Math.random } = args;
   const config: SocketConfig = { ...DEFAULT_SOCKET_CONFIG, ...args.config };
   const registry = new Registry();
-  const lobby = new Lobby({ max: config.pendingMax, maxPerAddress: config.pendingPerAddressMax });
+  const entrance = new Entrance({ config, nowMs, random, open: () => io.engine.clientsCount });
   const failedLogins = new FailedLogins({
     max: config.failedLoginsPerMinute,
     windowMs: MINUTE_MS,
@@ -81,17 +81,9 @@ export function createSockets(args: {
     connectTimeout: config.connectTimeoutMs,
     pingInterval: config.pingIntervalMs,
     pingTimeout: config.pingTimeoutMs,
-    allowRequest: (request, answer) => {
-      const hasRoom =
-        io.engine.clientsCount < config.maxConnections + config.pendingMax &&
-        lobby.hasRoomFor(addressOf(request, config.trustProxy));
-      answer(null, hasRoom && !isClosing);
-    },
+    allowRequest: (request, answer) => entrance.arrived(request, (isWelcome) => answer(null, isWelcome)),
   });
-  io.engine.on('connection', (connection: AnnotatorSocket['conn']) => {
-    lobby.enter(connection, addressOf(connection.request, config.trustProxy));
-    connection.once('close', () => lobby.leave(connection));
-  });
+  io.engine.on('connection', (connection: AnnotatorSocket['conn']) => entrance.connected(connection));
 
   // The main namespace exists in every Socket.IO server; a client that joined it would sit there unauthenticated.
   io.use((_socket, next) => next(new AdmissionError('not_found')));
@@ -107,10 +99,9 @@ export function createSockets(args: {
       if (isClosing) throw new AdmissionError('shutting_down', config.retryAfterMs);
       const { headers, auth } = socket.handshake;
       const { origin, host } = headers;
-      const address = addressOf(socket.request, config.trustProxy);
+      const address = entrance.addressOf(socket.request);
       const handshake = { origin, host, address, token: auth.token };
-      admitted.set(socket, await admit(handshake, { ...services, failedLogins }));
-      lobby.leave(socket.conn);
+      admitted.set(socket, await admit(handshake, { ...services, failedLogins, random }));
       next();
     } catch (error) {
       joining.delete(socket.conn);
@@ -129,9 +120,12 @@ export function createSockets(args: {
       registry.size >= config.maxConnections ||
       registry.countOf(who.annotatorId) >= config.maxConnectionsPerAnnotator;
     // Asked again: those that were admitted at the same moment are counted only now.
-    if (isFull)
-      session.end(wireErrorOf('too_many_connections', undefined, { retryAfterMs: config.retryAfterMs }));
-    else session.start();
+    if (isFull) {
+      const retryAfterMs = fullRetryMs({ config, random });
+      session.end(wireErrorOf('too_many_connections', undefined, { retryAfterMs }));
+    } else {
+      void session.start().finally(() => entrance.greeted(socket.conn));
+    }
   });
 
   const stopPushes = engine.onPush((annotatorId, push) => {
@@ -170,6 +164,7 @@ export function createSockets(args: {
   };
 
   async function closeAll(): Promise<void> {
+    entrance.close();
     sweep.stop();
     stopRevocations();
     const sessions = registry.all();
@@ -188,11 +183,4 @@ export function createSockets(args: {
     clearTimeout(timer);
     io.engine.close();
   }
-}
-
-/** Where a connection comes from. What a client itself put into the header stands before what the proxy added. */
-function addressOf(request: IncomingMessage, trustProxy: boolean): string {
-  const forwarded = trustProxy ? request.headers['x-forwarded-for'] : undefined;
-  const last = (Array.isArray(forwarded) ? forwarded.join(',') : forwarded)?.split(',').at(-1)?.trim();
-  return last || (request.socket.remoteAddress ?? '');
 }

@@ -1,6 +1,7 @@
 /**
- * The connections that have not been admitted yet. They cost nothing to open, so they are limited, in all and per
- * address: who opens many keeps neither the others out nor this process busy.
+ * Those who are being let in: from the upgrade of their connection, through the look at their token, until they have
+ * their state. Their number is limited, in all and per address, so that each is served quickly and nobody who shows no token
+ * keeps the others out.
  */
 export class Lobby {
   readonly #addresses = new Map<object, string>();
@@ -13,8 +14,12 @@ export class Lobby {
     this.#maxPerAddress = args.maxPerAddress;
   }
 
+  get isFull(): boolean {
+    return this.#addresses.size >= this.#max;
+  }
+
   hasRoomFor(address: string): boolean {
-    return this.#addresses.size < this.#max && (this.#counts.get(address) ?? 0) < this.#maxPerAddress;
+    return !this.isFull && (this.#counts.get(address) ?? 0) < this.#maxPerAddress;
   }
 
   enter(connection: object, address: string): void {
@@ -23,13 +28,14 @@ export class Lobby {
     this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
   }
 
-  /** Admitted or gone; safe to repeat. */
-  leave(connection: object): void {
+  /** Greeted or gone; safe to repeat. @returns whether it was there. */
+  leave(connection: object): boolean {
     const address = this.#addresses.get(connection);
-    if (address === undefined) return;
+    if (address === undefined) return false;
     this.#addresses.delete(connection);
     const left = (this.#counts.get(address) ?? 0) - 1;
     if (left > 0) this.#counts.set(address, left);
     else this.#counts.delete(address);
+    return true;
   }
 }

@@ -87,14 +87,15 @@ export class Session {
     });
   }
 
-  /** Listens to the socket and greets the client with its state. */
-  start(): void {
+  /** Listens to the socket and greets the client with its state. Resolves when it has it, or will not; never rejects. */
+  start(): Promise<void> {
     this.#services.registry.add(this);
     this.#socket.once('disconnect', () => this.#closed());
     // A middleware that never calls on: no event name of a stranger reaches an event emitter.
     this.#socket.use((event: readonly unknown[]) => this.#receive(event));
     this.#outbox.stateAsked();
     this.#greeting = this.#greet();
+    return this.#greeting;
   }
 
   push(push: UnnumberedPush): void {

@@ -12,6 +12,7 @@ import {
   createEngine,
   type Database,
   type Engine,
+  type EngineOptions,
   type Incident,
   openDatabase,
   openPostgresStore,
@@ -170,7 +171,7 @@ export interface AnnotatorWish {
   readonly skills?: Readonly<Record<string, number>>;
 }
 
-export interface NodeOptions {
+export interface NodeOptions extends Pick<EngineOptions, 'roles' | 'bus'> {
   readonly limits?: Partial<Limits>;
   readonly random?: () => number;
   readonly intercept?: Interceptor;

@@ -67,7 +67,7 @@ export class WatchedStore implements Store {
     this.run('readAssignment', () => this.real.readAssignment(...args));
   readPayloads: Store['readPayloads'] = (...args) =>
     this.run('readPayloads', () => this.real.readPayloads(...args));
-  readDraft: Store['readDraft'] = (...args) => this.run('readDraft', () => this.real.readDraft(...args));
+  readDrafts: Store['readDrafts'] = (...args) => this.run('readDrafts', () => this.real.readDrafts(...args));
   unannouncedChunks: Store['unannouncedChunks'] = (...args) =>
     this.run('unannouncedChunks', () => this.real.unannouncedChunks(...args));
   allocateAssignmentIds: Store['allocateAssignmentIds'] = () =>

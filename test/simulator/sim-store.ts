@@ -115,8 +115,10 @@ export function simStore(database: SimDatabase, wire: Wire): Store {
         'readPayloads',
         () => new Map(ids.map((id) => [id, JSON.stringify({ task: id, text: TASK_DATA })])),
       ),
-    readDraft: (taskId, annotatorId) =>
-      call('readDraft', () => database.drafts.get(`${taskId}:${annotatorId}`)),
+    readDrafts: (of) =>
+      call('readDrafts', () =>
+        of.map(({ taskId, annotatorId }) => database.drafts.get(`${taskId}:${annotatorId}`)),
+      ),
     unannouncedChunks: (shardId) =>
       call('unannouncedChunks', () =>
         [...database.chunks.values()]

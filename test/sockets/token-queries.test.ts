@@ -76,6 +76,17 @@ test('more tokens than one query takes are as many queries as it needs', async (
   expect(queries.length).toBe(2);
 });
 
+test('tokens that are asked for in many turns of the event loop share the queries that follow the ones under way', async () => {
+  const people = await makeTokens(60);
+  const found: Promise<unknown>[] = [];
+  for (const { token } of people) {
+    found.push(authenticator.authenticate(token));
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  await Promise.all(found);
+  expect(queries.length).toBeLessThan(people.length / 2);
+});
+
 test('connections that only listen are looked at together, and only when the last answer is old', async () => {
   const people = await makeTokens(30);
   const sockets = people.map(({ token }) => server.plain(token));

@@ -56,7 +56,7 @@ function readMethods(db: Database) {
     openLeasesOf: (annotatorIds) => guarded(read.openLeasesOf(db, annotatorIds)),
     readAssignment: (ref) => guarded(read.readAssignment(db, ref)),
     readPayloads: (taskIds) => guarded(read.readPayloads(db, taskIds)),
-    readDraft: (taskId, annotatorId) => guarded(read.readDraft(db, taskId, annotatorId)),
+    readDrafts: (of) => guarded(read.readDrafts(db, of)),
     unannouncedChunks: (shardId) => guarded(read.unannouncedChunks(db, shardId)),
     allocateAssignmentIds: () => guarded(read.allocateAssignmentIds(db)),
   } satisfies Partial<Store>;

@@ -15,6 +15,7 @@ import type { Database } from '../database.ts';
 import type {
   AnnotatorRow,
   AssignmentRow,
+  DraftKey,
   HeldLease,
   ImportChunk,
   OpenAssignmentRow,
@@ -307,15 +308,15 @@ export async function readPayloads(db: Database, taskIds: readonly TaskId[]): Pr
   return new Map(rows.map((row) => [row.id, row.text]));
 }
 
-export async function readDraft(
-  db: Database,
-  taskId: TaskId,
-  annotatorId: AnnotatorId,
-): Promise<Json | undefined> {
-  const row: { draft: Json } | undefined = await db('drafts')
-    .where({ task_id: taskId, annotator_id: annotatorId })
-    .first('draft');
-  return row?.draft;
+export async function readDrafts(db: Database, of: readonly DraftKey[]): Promise<(Json | undefined)[]> {
+  const { rows } = await db.raw<{ rows: { place: number; draft: Json }[] }>(
+    `select v.place, d.draft
+     from unnest(?::bigint[], ?::int[]) with ordinality as v (task_id, annotator_id, place)
+     join drafts d on d.task_id = v.task_id and d.annotator_id = v.annotator_id`,
+    [of.map(({ taskId }) => taskId), of.map(({ annotatorId }) => annotatorId)],
+  );
+  const drafts = new Map(rows.map(({ place, draft }) => [place, draft]));
+  return of.map((_, i) => drafts.get(i + 1));
 }
 
 export async function unannouncedChunks(db: Database, shardId: ShardId): Promise<ImportChunk[]> {
