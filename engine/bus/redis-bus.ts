@@ -64,6 +64,7 @@ export class RedisBus implements Bus {
   private receive: BusReceiver | undefined;
   private isSubscribed = false;
   private isClosed = false;
+  private closing: Promise<void> | undefined;
   private wasUp = false;
   private untaken = 0;
   private settling: Promise<void> = Promise.resolve();
@@ -122,12 +123,17 @@ export class RedisBus implements Bus {
     return () => this.listeners.delete(listener);
   }
 
-  async close(): Promise<void> {
-    if (this.isClosed) return;
-    this.isClosed = true;
+  close(): Promise<void> {
+    this.closing ??= this.end();
+    return this.closing;
+  }
+
+  private async end(): Promise<void> {
     this.receive = undefined;
-    // What was said last, above all that this process leaves, is on its way first.
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    // What was said last, above all that this process leaves, is on its way first: it is gathered in one turn of the
+    // event loop and published in the next.
+    for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+    this.isClosed = true;
     for (const client of [this.publisher, this.subscriber]) {
       if (client.isReady) await client.close();
       else if (client.isOpen) client.destroy();
