@@ -5,7 +5,7 @@ import { type ProjectRecord, readProject } from '../store/admin/projects.ts';
 import { type Actor, type AdminContext, read, write } from './context.ts';
 
 /** Tasks that are looked at in one transaction: what it locks is locked for some tens of milliseconds. */
-const STRETCH_TASKS = 1_000;
+const STRETCH_TASKS = 2_000;
 /** A change of the strategy that lays the same tasks out anew can deadlock with a move; one of them is undone. */
 const CLASH_RETRIES = 5;
 

@@ -124,6 +124,7 @@ function slots({ tasks, assignments }: Rows): string[] {
     if (task.state === TASK.waiting && task.filled >= task.overlap) say('I5: waits and needs nothing');
     if (task.state === TASK.complete && task.filled < task.overlap) say('I5: complete without its answers');
     if ((task.state === TASK.held) !== (task.hold_condition !== null)) say('I5: held without a condition');
+    if (open.some((row) => row.shard_id !== task.shard_id)) say('I6: a lease in another shard');
     if (open.length > 0 && task.state !== TASK.waiting && task.state !== TASK.held)
       say(`I5: ${open.length} open leases`);
   }

@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { at, World } from './harness.ts';
+import { createAdmin } from '../../engine/admin/index.ts';
+import { ok } from '../../engine/refusals.ts';
+import type { ProjectSettings } from '../../engine/settings.ts';
+import { at, type Node, type Project, World } from './harness.ts';
 import { RandomWork, seededRandom } from './random-work.ts';
 
 let world: World;
@@ -46,7 +49,12 @@ test.each(SEEDS)(
         );
         await work.node.engine.control.tasksImported(project.id);
       }
+      const moved =
+        step % 150 === 75
+          ? setShards(at(projects, Math.floor(step / 150) % 2), 1 + Math.floor(random() * 4), work.node)
+          : undefined;
       await Promise.all(Array.from({ length: 1 + Math.floor(random() * 4) }, () => work.step()));
+      await moved;
       if (random() < 0.1) await work.node.clock.advance(Math.floor(random() * 4_000));
       if (step % 500 === 250) {
         await work.node.crash();
@@ -78,3 +86,10 @@ test.each(SEEDS)(
     expect(work.receipts.size).toBeGreaterThan(STEPS / 10);
   },
 );
+
+/** As PATCH does it; refused when the engine's database is away, and then said again with the next change. */
+async function setShards(project: Project, shards: number, node: Node): Promise<void> {
+  const { projects } = createAdmin({ db: world.db, engine: node.engine });
+  const settings = (present: ProjectSettings) => ok({ ...present, shards });
+  await projects.change({ slug: project.slug, settings, namesShards: true, actor: 'admin:1' });
+}

