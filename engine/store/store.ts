@@ -257,13 +257,13 @@ export interface Store {
   renewNode(incarnation: Incarnation, termMs: number): Promise<boolean>;
   /** Hands every shard over and ends the incarnation. */
   leaveNode(incarnation: Incarnation): Promise<void>;
-  /** @returns the new epoch, or undefined while a live node owns the shard. */
   /** Every process that renewed its row within the term, the oldest first. */
   liveNodes(termMs: number): Promise<NodeRow[]>;
   /** Gives one shard back, if it is still this incarnation's: anybody may take it at once. */
   releaseShard(shardId: ShardId, incarnation: Incarnation): Promise<void>;
   /** @returns shards with news, and those whose owner changed after this move (0: all), of projects that are not archived. */
   shardOwners(afterMove: number): Promise<ShardOwner[]>;
+  /** @returns the new epoch and the last number, or undefined while a live node owns the shard. */
   takeShard(
     shardId: ShardId,
     incarnation: Incarnation,

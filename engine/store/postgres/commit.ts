@@ -58,7 +58,11 @@ async function write(
   // Only when it is done: the next commit may take places of capacity, in another shard, that this one releases.
   const released = Promise.all([fence, release]).then(passed);
   const rows = tx.raw(ROWS_SQL, rowsParameters(batches)).options({ name: 'baton_rows' });
-  await Promise.all([released, rows]);
+  // In the order in which they were sent, whichever rejection is heard first: behind a fence that failed, the others say
+  // nothing but that the transaction is over, and every shard of the commit would be lost instead of the one at fault.
+  for (const outcome of await Promise.allSettled([released, rows])) {
+    if (outcome.status === 'rejected') throw outcome.reason;
+  }
 }
 
 function shardIds(detail: string, batches: readonly ShardBatch[]): ShardId[] {
