@@ -125,8 +125,8 @@ export class Control {
       if (!row || !term.alive) return shard.unavailable();
       const reordered = row.settings.strategy !== term.project.settings.strategy;
       changeSettings(term, row);
-      // It may have grown: who waits for it waits in its new shards as well.
-      for (const member of this.context.roster.all()) this.projects.joinWaiting(member, row);
+      // It may have grown, and this shard be new: who waits for the project waits here as well.
+      for (const member of this.context.roster.all()) this.projects.joinWaiting(member, row, [shardId]);
       term.write().transition({ event: PROJECT_TRANSITIONS[change], actor });
       const answer = await shard.saved<{ seen: true }>(term, ok({ seen: true }));
       if (!answer.ok || !term.alive) return answer;

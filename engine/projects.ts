@@ -71,13 +71,13 @@ export class Projects {
     for (const room of [...member.waitingIn]) await room.serveWaiter(member.row.id);
   }
 
-  /** A project, or a part of one, is new to them: who waits for it, or for any, waits there too. */
-  joinWaiting(member: Member, row: ProjectRow): void {
+  /** @param shardIds a project, or parts of one, that are new to them: who waits for it, or for any, waits there too. */
+  joinWaiting(member: Member, row: ProjectRow, shardIds: readonly ShardId[] = row.shardIds): void {
     const { asked } = member;
     if (asked === undefined || member.waitingIn.size === 0 || row.status === 'archived') return;
     if (asked.projects !== undefined && !asked.projects.includes(row.slug)) return;
     if (projectBar(member.row, row) === 'not_member') return;
-    for (const shard of this.servedOf(row)) {
+    for (const shard of this.servedOf({ id: row.id, shardIds })) {
       if (!member.waitingIn.has(shard)) shard.addWaiter(member, asked.requestId, asked.sole);
     }
   }
