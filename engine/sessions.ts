@@ -6,6 +6,7 @@ import type { Projects } from './projects.ts';
 import { ok, type Refusal, type Result, refuse } from './refusals.ts';
 import type { Member } from './roster.ts';
 import { viewLease } from './shard/grant.ts';
+import type { Lease } from './shard/lease.ts';
 import { addReasons, NO_REASONS, waitingReasons } from './shard/waiting.ts';
 
 /** How long a place in a queue outlives the annotator's last socket, in ms. */
@@ -47,16 +48,27 @@ export class Sessions {
     });
   }
 
+  /** Their last socket at this gateway is closed. */
   detach(annotatorId: AnnotatorId, gateway: Address, rev: number): void {
+    this.gone(annotatorId, gateway, rev, (lease, graceMs) => {
+      // A dropped socket is a hint: it brings the end of silence nearer, never later.
+      lease.silentAtMs = Math.min(lease.silentAtMs, this.context.clock.nowMs() + graceMs);
+    });
+  }
+
+  private gone(
+    annotatorId: AnnotatorId,
+    gateway: Address,
+    rev: number,
+    hurry: (lease: Lease, graceMs: number) => void,
+  ): void {
     const member = this.context.roster.peek(annotatorId);
     if (!member || !this.context.roster.disconnected(member, gateway, rev, WAITING_GRACE_MS)) return;
-    const nowMs = this.context.clock.nowMs();
     for (const lease of member.leases.values()) {
       const term = this.projects.shard(lease.shardId, lease.projectId).term;
       if (!term) continue;
-      // A dropped socket is a hint: it brings the end of silence nearer, never later.
       lease.dropped = true;
-      lease.silentAtMs = Math.min(lease.silentAtMs, nowMs + term.project.settings.reconnectGraceMs);
+      hurry(lease, term.project.settings.reconnectGraceMs);
       term.schedule(lease, Math.min(lease.dueMs, lease.silentAtMs));
     }
   }
@@ -76,9 +88,15 @@ export class Sessions {
     }
   }
 
-  /** A gateway is no more. */
+  /**
+   * A gateway is no more. That says nothing of the people who were there: they are on their way to another, thousands of them
+   * perhaps, and their leases last as long as without a word, until a beat is missed.
+   */
   gatewayLost(gateway: Address): void {
-    this.present(gateway, Number.MAX_SAFE_INTEGER, []);
+    for (const member of [...this.context.roster.all()]) {
+      if (member.gateways.has(gateway))
+        this.gone(member.row.id, gateway, Number.MAX_SAFE_INTEGER, () => undefined);
+    }
   }
 
   stopWaiting(annotatorId: AnnotatorId): void {

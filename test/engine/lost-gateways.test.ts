@@ -45,6 +45,19 @@ test('a gateway that was taken for dead and is not: its people lose nothing, tho
   expect(await person.beat(view)).toEqual({ alive: 1, ended: 0 });
 });
 
+test('a gateway that is killed brings the end of no lease nearer: it ends when no beat has come for the whole time', async () => {
+  const project = await world.project({ heartbeatMs: 45_000, reconnectGraceMs: 5_000 });
+  await world.tasks(project, [{}]);
+  const engine = await node('engine', 'engine-1');
+  const gateway = await node('gateway', 'gateway-1');
+  await (await gateway.arrive()).take(project);
+  await gateway.crash();
+  await engine.clock.advance(44_000);
+  expect(engine.engine.status()).toMatchObject({ nodes: 1, leases: 1 });
+  await engine.clock.advance(2_000);
+  expect(engine.engine.status().leases).toBe(0);
+});
+
 test('a gateway that is gone had no shards: those who wait elsewhere are not asked for again', async () => {
   const project = await world.project();
   await node('engine', 'engine-1');
