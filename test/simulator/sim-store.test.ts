@@ -1,6 +1,7 @@
 import { describe } from 'vitest';
 import { type StoreBench, storeConformance } from '../store/conformance.ts';
 import { SimDatabase } from './sim-database.ts';
+import { moveStrays, setShards } from './sim-shards.ts';
 import { simStore, type Wire } from './sim-store.ts';
 
 /** A network without faults that takes no time. */
@@ -23,6 +24,12 @@ async function bench(): Promise<StoreBench> {
       return row;
     },
     annotator: (capacity) => Promise.resolve(database.addAnnotator(capacity)),
+    async spread({ id: projectId, shardIds }, count) {
+      setShards(database, projectId, count);
+      for (const shardId of shardIds) {
+        while (moveStrays(database, { projectId, shardId, count, limit: 10 }) > 0);
+      }
+    },
     async silence(incarnation, ms) {
       const node = database.nodes.get(incarnation);
       if (node) node.renewedMs = database.nowMs() - ms;

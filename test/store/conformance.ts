@@ -28,6 +28,8 @@ export interface StoreBench {
   /** A project with tasks that were imported into its first shard. */
   project(args: { shards: number; tasks: number; overlap?: number }): Promise<ProjectRow>;
   annotator(capacity: number): Promise<AnnotatorId>;
+  /** Sets the number of shards that take tasks, and moves what is at rest. No owner is told. */
+  spread(project: ProjectRow, shards: number): Promise<void>;
   /** From now on the node has been silent for this long. */
   silence(incarnation: Incarnation, ms: number): Promise<void>;
 }
@@ -361,6 +363,51 @@ export function storeConformance(makeBench: () => Promise<StoreBench>): void {
     expect(chunks.reduce((sum, chunk) => sum + chunk.created, 0)).toBe(4);
     await commit(batch({ fromSeq: 0, announcedChunks: chunks.map((chunk) => chunk.id) }));
     expect(await store.unannouncedChunks(shardId)).toEqual([]);
+  });
+
+  test('tasks at rest move: their old owner is fenced, their new one is told, and all that is asked of them says where they are (I6)', async () => {
+    const large = await bench.project({ shards: 2, tasks: 40 });
+    const [first, second] = [at(large.shardIds, 0), at(large.shardIds, 1)];
+    const taken = (await store.takeShard(first, node, TERM_MS))?.epoch ?? 0;
+    const rows = await ready({ projectId: large.id, shardId: first, limit: 40 });
+    const anna = await bench.annotator(2);
+    const held = await lease(anna, { taskId: at(rows, 0).id });
+    const over: AssignmentInsert[] = [];
+    for (const row of rows.slice(1)) over.push(await lease(anna, { taskId: row.id, state: 'expired' }));
+    const mine = { projectId: large.id, shardId: first, epoch: taken };
+    await commit(batch({ fromSeq: 0, ...mine, assignmentInserts: [held, ...over] }));
+    await bench.spread(large, 2);
+
+    const moved = await ready({ projectId: large.id, shardId: second, limit: 40 });
+    expect(moved.length).toBeGreaterThan(3);
+    expect(await ready({ projectId: large.id, shardId: first, limit: 40 })).toHaveLength(40 - moved.length);
+    expect(moved.map((row) => row.id)).not.toContain(held.taskId);
+    for (const { id, taskId } of [held, ...over]) {
+      const shardOf = moved.some((row) => row.id === taskId) ? second : first;
+      expect(await store.shardOfTask(large.id, taskId)).toBe(shardOf);
+      expect((await store.readAssignment({ projectId: large.id, id }))?.shardId).toBe(shardOf);
+    }
+    const { id: taskId } = at(moved, 0);
+    expect(await store.readTask({ projectId: large.id, shardId: first, taskId })).toBeUndefined();
+    expect(await store.readTask({ projectId: large.id, shardId: second, taskId })).toMatchObject({
+      filled: 0,
+    });
+    const chunks = await store.unannouncedChunks(second);
+    expect(chunks.map((chunk) => chunk.movedFrom)).toEqual(chunks.map(() => 0));
+    expect(chunks.reduce((sum, chunk) => sum + chunk.created, 0)).toBe(moved.length);
+    const owners = new Map((await store.shardOwners(0)).map((row) => [row.shardId, row]));
+    expect(owners.get(second)).toMatchObject({ projectId: large.id, hasNews: true });
+
+    const fenced = { kind: 'fenced', shardIds: [first] };
+    expect(await commit(batch({ fromSeq: 1, ...mine }))).toEqual(fenced);
+    const now = (await store.readBack([first])).get(first);
+    expect(now?.epoch).toBeGreaterThan(taken);
+    expect(now?.lastSeq).toBeGreaterThan(1);
+    expect(await commit(batch({ ...mine, fromSeq: now?.lastSeq ?? 0 }))).toEqual(fenced);
+    const again = await store.takeShard(first, node, TERM_MS);
+    expect(again?.lastSeq).toBe(now?.lastSeq);
+    const renewed = { ...mine, fromSeq: again?.lastSeq ?? 0, epoch: again?.epoch ?? 0 };
+    expect(await commit(batch(renewed))).toEqual({ kind: 'committed' });
   });
 
   test('blocks of assignment ids do not meet', async () => {

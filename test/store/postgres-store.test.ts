@@ -1,6 +1,8 @@
 import { afterEach, describe } from 'vitest';
 import type { Incarnation } from '../../engine/ids.ts';
 import { openPostgresStore, type PostgresStore } from '../../engine/index.ts';
+import { moveStrays, readStretch } from '../../engine/store/admin/move-tasks.ts';
+import { updateProject } from '../../engine/store/admin/projects.ts';
 import { World } from '../engine/harness.ts';
 import { type StoreBench, storeConformance } from './conformance.ts';
 
@@ -36,6 +38,16 @@ async function bench(): Promise<StoreBench> {
       return row;
     },
     annotator: (capacity) => world.annotator({ capacity }),
+    spread: ({ id: projectId, shardIds, settings }, shards) =>
+      world.db.transaction(async (tx) => {
+        const change = { name: 'spread', status: 'active', settings: { ...settings, shards } } as const;
+        await updateProject(tx, projectId, change);
+        const homes = shardIds.slice(0, shards);
+        for (const [part, shardId] of shardIds.entries()) {
+          const stretch = await readStretch(tx, { shardId, homes, after: undefined, limit: 1_000 });
+          if (stretch) await moveStrays(tx, { projectId, part, homes, stretch, actor: 'test' });
+        }
+      }),
     async silence(incarnation: Incarnation, ms) {
       await world
         .db('nodes')
