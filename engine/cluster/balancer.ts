@@ -83,11 +83,20 @@ export class Balancer {
     const owned = [...projects.allShards()].filter((shard) => shard.term);
     owned.sort((a, b) => (a.term?.leases.size ?? 0) - (b.term?.leases.size ?? 0));
     await Promise.all(
-      targets.flatMap((to, i) => {
+      targets.map(async (to, i) => {
         const shard = owned[i];
-        return shard === undefined ? [] : [this.move(shard, to)];
+        if (shard && (await this.isThere(to, shard))) await this.move(shard, to);
       }),
     );
+  }
+
+  /**
+   * Whether it answers: an engine that has joined may not serve yet, or not be reached, and a shard that it does not take is
+   * served by nobody until somebody finds it, to be handed to it again.
+   */
+  private async isThere(to: Incarnation, { projectId }: Shard): Promise<boolean> {
+    const answer = await this.args.peer(to)?.control({ kind: 'live', projectId });
+    return answer?.ok ?? false;
   }
 
   /** If the other does not take it, it is an orphan, and found by the next look of anybody. */
