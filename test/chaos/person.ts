@@ -68,13 +68,15 @@ export interface PersonArgs {
 /** Somebody with one or two tabs of a real client, who answers, and does what people do. */
 export class Person {
   private manner: Manner = WHIMSICAL;
-  /** From a connection that went, to the next one that was live in the same tab, in ms. */
+  /** From a connection that went, to the next one of the same tab whose state was known, at whatever gateway, in ms. */
   readonly reconnectsMs: number[] = [];
   private readonly args: PersonArgs;
   private readonly stopping = new AbortController();
   /** Whatever they dawdle over is over, too. */
   private readonly hurrying = new AbortController();
   private awayUntilMs = 0;
+  /** Since when tabs have no connection, unless they were closed by the person. */
+  private readonly lostMs = new Map<string, number>();
   private texts = 0;
   private readonly pages = new Set<BatonClient>();
 
@@ -97,6 +99,7 @@ export class Person {
   /** Closes everything at once and comes back after so long. */
   goAway(ms: number): void {
     this.awayUntilMs = monotonicMs() + ms;
+    this.lostMs.clear();
     for (const page of this.pages) page.close();
   }
 
@@ -142,19 +145,22 @@ export class Person {
   /** Closes the page when it has had no connection for long. */
   private watch(page: BatonClient, tab: string): void {
     const { recorder, annotatorId } = this.args;
-    let lostMs: number | undefined;
+    let isFirstLoss = true;
     let impatient = setTimeout(() => page.close(), PATIENCE_MS * 2);
     page.on('connection', ({ status, error }) => {
       const line = { t: 'connection' as const, annotator: annotatorId, tab, atMs: monotonicMs(), status };
       recorder.write(error === undefined ? line : { ...line, code: error.code });
       if (status === 'live') {
         clearTimeout(impatient);
+        const lostMs = this.lostMs.get(tab);
         if (lostMs !== undefined) this.reconnectsMs.push(monotonicMs() - lostMs);
-        lostMs = undefined;
+        this.lostMs.delete(tab);
+        isFirstLoss = true;
       } else if (status === 'closed') {
         clearTimeout(impatient);
-      } else if (lostMs === undefined && status === 'offline') {
-        lostMs = monotonicMs();
+      } else if (isFirstLoss && status === 'offline') {
+        isFirstLoss = false;
+        if (!this.lostMs.has(tab)) this.lostMs.set(tab, monotonicMs());
         clearTimeout(impatient);
         impatient = setTimeout(() => page.close(), PATIENCE_MS);
       }
@@ -201,6 +207,7 @@ export class Person {
   /** Closes the laptop in the middle of everything. */
   private async vanish(page: BatonClient): Promise<undefined> {
     this.whim('vanish');
+    this.lostMs.clear();
     page.close();
     await this.pause(this.args.dice.between(200, 12_000));
   }
