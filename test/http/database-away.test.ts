@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { migrate } from '../../app/migrate.ts';
 import { startEmbeddedPostgres, stopLeftPostgres } from '../../app/postgres/index.ts';
+import { CuttableProxy } from '../replay/cuttable-proxy.ts';
 import { startTestCluster } from '../support/cluster.ts';
-import { cutConnections } from '../support/database.ts';
+import { createTestDatabase, cutConnections } from '../support/database.ts';
 import { startServer } from './server-under-test.ts';
 
 test('connections that were cut are made again, and the answers until then are retryable', async () => {
@@ -18,6 +19,32 @@ test('connections that were cut are made again, and the answers until then are r
     await server.stop();
   }
 });
+
+test('a Postgres that takes connections and says nothing is away, too', async () => {
+  const database = await createTestDatabase();
+  const url = new URL(database.url);
+  const proxy = await CuttableProxy.start(Number(url.port));
+  url.port = String(proxy.port);
+  const server = await startServer({}, { url: url.href, drop: () => database.drop() });
+  try {
+    await server.createProject('hung');
+    proxy.hang();
+    proxy.cut();
+    // The first is told of its connection's end; the second waits for a new one in vain.
+    for (let i = 0; i < 2; i++) {
+      const answer = await server.call('GET', '/api/projects/hung');
+      expect([answer.status, answer.body]).toMatchObject([503, { code: 'unavailable', retryable: true }]);
+    }
+    proxy.heal();
+    await expect
+      .poll(async () => (await server.call('GET', '/api/projects/hung')).status, { timeout: 20_000 })
+      .toBe(200);
+  } finally {
+    proxy.heal();
+    await server.stop();
+    await proxy.stop();
+  }
+}, 60_000);
 
 test('while Postgres is stopped every answer is a retryable 503, and when it is back all goes on', async () => {
   const cluster = await startTestCluster();

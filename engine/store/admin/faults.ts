@@ -34,7 +34,7 @@ const AWAY = new Set([
 
 /** Knex and pg report these without a code. */
 const AWAY_MESSAGE =
-  /connection terminated|connection ended|client has encountered a connection error|timeout acquiring a connection|timeout exceeded when trying to connect|connection timeout|acquiring a connection|pool is probably full|server closed the connection|cannot use a pool|unable to acquire a connection/i;
+  /connection terminated|connection ended|client has encountered a connection error|timeout acquiring a connection|timeout exceeded when trying to connect|^timeout expired$|connection timeout|acquiring a connection|pool is probably full|server closed the connection|cannot use a pool|unable to acquire a connection/i;
 
 /** @returns undefined for an error that is not the database's state but a bug or a wrong value. */
 export function faultOf(error: unknown): DatabaseFault | undefined {
