@@ -82,7 +82,7 @@ export class ChaosCluster {
   async call(method: string, path: string, body?: unknown): Promise<unknown> {
     const up = this.gateways().filter((node) => node.state === 'up');
     const gateway = up[++this.calls % up.length]?.fromClients;
-    if (!gateway) throw new CallFailure('refused', 'no gateway is up');
+    if (!gateway) throw new CallFailure('refused', 'no_gateway', 'no gateway is up');
     let response: Response;
     let text: string;
     try {
@@ -98,12 +98,13 @@ export class ChaosCluster {
       });
       text = await response.text();
     } catch (error) {
-      throw new CallFailure('unknown', error instanceof Error ? error.message : String(error));
+      throw new CallFailure('unknown', 'no_answer', error instanceof Error ? error.message : String(error));
     }
     if (!response.ok) {
       // A server that failed halfway may have done it all the same.
       const outcome = response.status >= 500 ? 'unknown' : 'refused';
-      throw new CallFailure(outcome, `${method} ${path}: ${response.status} ${text.slice(0, 300)}`);
+      const code = text.match(/"code":"(\w+)"/)?.[1] ?? String(response.status);
+      throw new CallFailure(outcome, code, `${method} ${path}: ${response.status} ${text.slice(0, 300)}`);
     }
     return JSON.parse(text);
   }
@@ -122,9 +123,12 @@ export class ChaosCluster {
 export class CallFailure extends Error {
   override readonly name = 'CallFailure';
   readonly outcome: 'refused' | 'unknown';
+  /** The API's, `no_answer` or `no_gateway`. */
+  readonly code: string;
 
-  constructor(outcome: 'refused' | 'unknown', message: string) {
+  constructor(outcome: 'refused' | 'unknown', code: string, message: string) {
     super(message);
     this.outcome = outcome;
+    this.code = code;
   }
 }

@@ -269,6 +269,20 @@ const BREAKS: readonly [kind: (typeof KINDS)[number], what: string, tell: (story
       }),
   ],
   [
+    'unexpected_answer',
+    'an import that was refused for a bug',
+    (story) =>
+      story.lines.push({
+        t: 'import',
+        project: 'alpha',
+        externalIds: ['t-1'],
+        startMs: 0,
+        endMs: 1,
+        outcome: 'unknown',
+        code: 'internal',
+      }),
+  ],
+  [
     'node_failed',
     'a node that ended by itself',
     (story) => story.lines.push({ t: 'node', name: 'engine-1', what: 'ended_by_itself', atMs: 1 }),

@@ -59,7 +59,7 @@ export class Importer {
           ...line,
           endMs: monotonicMs(),
           outcome: error.outcome,
-          code: error.message.slice(0, 200),
+          code: error.code,
         });
         await delay(AGAIN_MS);
       }

@@ -108,21 +108,31 @@ export class Person {
     for (const page of this.pages) page.close();
   }
 
-  /** A tab: one page after the other, each until it is closed. */
+  /** A tab: one page after the other, each until it is closed, whatever was being thought about in it. */
   private async tab(index: number): Promise<void> {
     const { dice, capacity } = this.args;
+    const desks = new Set<Promise<void>>();
     for (let pages = index; !this.stopping.signal.aborted; pages++) {
       await this.pause(Math.max(0, this.awayUntilMs - monotonicMs()));
-      if (this.stopping.signal.aborted) return;
+      if (this.stopping.signal.aborted) break;
       const page = this.open(`${this.args.name}.${index}`, pages);
-      try {
-        await Promise.all(Array.from({ length: capacity }, () => this.desk(page)));
-      } finally {
-        page.close();
-        this.pages.delete(page);
+      const closed = new Promise<void>((resolve) => {
+        page.on('connection', ({ status }) => status === 'closed' && resolve());
+      });
+      for (let i = 0; i < capacity; i++) {
+        const desk = this.desk(page);
+        desks.add(desk);
+        // One that failed stays, and is heard below.
+        desk.then(
+          () => desks.delete(desk),
+          () => undefined,
+        );
       }
+      await Promise.race([closed, ...[...desks].map((desk) => desk.then(() => closed))]);
+      this.pages.delete(page);
       await this.pause(dice.between(50, 500));
     }
+    await Promise.all(desks);
   }
 
   private open(tab: string, count: number): BatonClient {
@@ -195,7 +205,7 @@ export class Person {
       luck -= share;
       return hit;
     };
-    if (falls(manner.vanish)) return this.vanish(page);
+    if (falls(manner.vanish)) return this.vanish();
     if (falls(manner.skip)) return this.giveBack(page.skip(work.id), 'skip');
     if (falls(manner.release)) return this.giveBack(page.release(work.id), 'release');
     if (falls(manner.dawdle)) return this.dawdle(page, work);
@@ -204,12 +214,10 @@ export class Person {
     return next && 'assignment' in next ? next.assignment : undefined;
   }
 
-  /** Closes the laptop in the middle of everything. */
-  private async vanish(page: BatonClient): Promise<undefined> {
+  /** Closes the laptop in the middle of everything, and opens it again after a while. */
+  private async vanish(): Promise<undefined> {
     this.whim('vanish');
-    this.lostMs.clear();
-    page.close();
-    await this.pause(this.args.dice.between(200, 12_000));
+    this.goAway(this.args.dice.between(200, 12_000));
   }
 
   private async giveBack(call: Promise<void>, kind: string): Promise<undefined> {

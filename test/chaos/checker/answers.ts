@@ -14,6 +14,15 @@ const EXPECTED_REFUSALS: ReadonlySet<string> = new Set([
   'too_many_connections',
 ]);
 
+/** The same of imports; without an answer nobody knows. */
+const EXPECTED_OF_IMPORTS: ReadonlySet<string> = new Set([
+  'busy',
+  'unavailable',
+  'shutting_down',
+  'no_answer',
+  'no_gateway',
+]);
+
 /** I3, I4: what was acknowledged is there and is what was sent, once; and nothing is there that nobody sent. */
 export function checkAnswers(evidence: Evidence): Violation[] {
   return [
@@ -126,10 +135,21 @@ function imports({ histories, rows }: Evidence): Violation[] {
 }
 
 function refusals({ histories }: Evidence): Violation[] {
-  return histories.operations
+  const wrong = histories.operations
     .filter((op) => op.outcome === 'refused' && !EXPECTED_REFUSALS.has(op.code ?? ''))
-    .map((op) => ({
-      kind: 'unexpected_answer',
-      what: `${op.event} of annotator ${op.annotator} (${op.assignmentId ?? op.requestId}) was refused: ${op.code}`,
-    }));
+    .map(
+      (op): Violation => ({
+        kind: 'unexpected_answer',
+        what: `${op.event} of annotator ${op.annotator} (${op.assignmentId ?? op.requestId}) was refused: ${op.code}`,
+      }),
+    );
+  const ofImports = histories.imports
+    .filter(({ code }) => code !== undefined && !EXPECTED_OF_IMPORTS.has(code))
+    .map(
+      ({ project, code }): Violation => ({
+        kind: 'unexpected_answer',
+        what: `an import into ${project} was refused: ${code}`,
+      }),
+    );
+  return [...wrong, ...ofImports];
 }
