@@ -25,7 +25,8 @@ export interface Incident {
     | 'directory_failed'
     | 'shard_moved'
     | 'message_dropped'
-    | 'call_failed';
+    | 'call_failed'
+    | 'name_shared';
   readonly error?: unknown;
   readonly shardId?: ShardId;
   readonly taskId?: TaskId;

@@ -75,6 +75,7 @@ class EngineProcess implements Engine {
       catalog: this.catalog,
       retryAfterMs: limits.retryAfterMs,
       self: () => this.lease.joined,
+      name: options.nodeName,
       deliver,
       feed,
       incident,

@@ -41,6 +41,8 @@ export class Cluster {
     readonly catalog: Catalog;
     readonly retryAfterMs: number;
     readonly self: () => Incarnation | undefined;
+    /** For people: two processes may share one, and work, but nobody can tell them apart. */
+    readonly name: string;
     readonly deliver: (annotatorId: AnnotatorId, push: AnnotatorPush) => void;
     readonly feed: FeedListener;
     readonly incident: EngineContext['incident'];
@@ -186,6 +188,11 @@ export class Cluster {
       this.peers?.forget(node.address);
       this.lastPush.delete(node.address);
       this.node?.sessions.gatewayLost(node.address);
+    }
+    for (const node of change.joined) {
+      if (node.name !== this.args.name || node.incarnation === this.args.self()) continue;
+      const detail = `another process is called ${node.name}: unless it has just died, give each a name of its own`;
+      this.args.incident({ kind: 'name_shared', detail });
     }
     for (const shard of change.moved) {
       if (!this.args.catalog.knows(shard.projectId, shard.shardId)) this.unread.set(shard.shardId, shard);

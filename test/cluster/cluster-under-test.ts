@@ -37,7 +37,7 @@ export class ClusterUnderTest {
       REDIS_URL: this.redis.url,
       BATON_ROLES: roles,
       BATON_NODE_NAME: name,
-      BATON_DATA_DIR: join(this.directory, name),
+      BATON_DATA_DIR: join(this.directory, `${name}-${this.processes.length}`),
       BATON_ADMIN_TOKEN: ADMIN_TOKEN,
       BATON_SAMPLE: '0',
       LOG_LEVEL: 'debug',

@@ -133,6 +133,15 @@ test('two tabs at two gateways show the same: what is done in one is seen in the
   await vi.waitFor(() => expect(first.assignments).toEqual([]));
 }, 60_000);
 
+test('two nodes of one name are two nodes, and the log says so', async () => {
+  const twin = await cluster.node('gateway,engine', 'engine-1');
+  await cluster.project(twin, 'one', 2);
+  const person = await cluster.client(twin, await cluster.annotator(twin));
+  const work = await person.nextAssignment({ projects: ['one'] });
+  expect((await person.submit(work.id, {})).receipt.status).toBe('counted');
+  await vi.waitFor(() => expect(engines[0].log()).toContain('another process is called engine-1'));
+}, 60_000);
+
 test('an engine that stood still past its term comes back, commits nothing, and joins as a new one', async () => {
   await cluster.project(gateways[0], 'one', 5);
   const person = await cluster.client(gateways[0], await cluster.annotator(gateways[0]));
