@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { arch, availableParallelism, platform, totalmem } from 'node:os';
 import { Command, CommanderError } from 'commander';
-import { startBenchCluster } from './cluster.ts';
+import { startBenchCluster } from './postgres.ts';
 import { formatReport } from './print.ts';
 import { isMet, type Suite, type SuiteReport } from './suite.ts';
 import { engineSuite } from './suites/engine.ts';

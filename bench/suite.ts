@@ -1,4 +1,4 @@
-import type { BenchCluster } from './cluster.ts';
+import type { BenchCluster } from './postgres.ts';
 
 export interface BenchContext {
   readonly cluster: BenchCluster;

@@ -299,12 +299,13 @@ export class Shard implements TermHost, WaitingRoom {
 
   private async takeOver(): Promise<Term | undefined> {
     try {
-      const term = await recoverTerm(this.context, this, {
-        shardId: this.shardId,
-        incarnation: this.ownership.incarnation(),
-        termMs: this.ownership.termMs,
-      });
-      if (!term) {
+      const incarnation = this.ownership.incarnation();
+      const { shardId, ownership } = this;
+      const { termMs } = ownership;
+      const term = await recoverTerm(this.context, this, { shardId, incarnation, termMs });
+      // Declared dead while it was read, this node has joined anew: a heartbeat, which commits nothing, would not notice (I8).
+      if (!term || this.ownership.incarnation() !== incarnation) {
+        term?.end();
         this.loadSoon();
         return undefined;
       }
