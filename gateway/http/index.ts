@@ -58,7 +58,7 @@ export async function createHttp(options: HttpOptions): Promise<HttpApp> {
   const followers = new FeedFollowers(options.engine, config.feedFollowersMax);
   const metrics = createMetrics(app, options.engine, options.registry);
   const context: HttpContext = { ...options, config, followers, metrics };
-  endOnClose(app, followers);
+  endOnClose(app, config, followers);
   logResponses(app);
   await app.register(helmet, { contentSecurityPolicy: { useDefaults: true } });
   allowOrigins(app, config.allowedOrigins);
@@ -79,6 +79,8 @@ function newServer(logger: FastifyBaseLogger, config: HttpConfig): HttpApp {
     bodyLimit: API_LIMITS.bodyBytesMax,
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
     connectionTimeout: config.idleTimeoutMs,
+    // Its own refusal is no problem of ours: see endOnClose.
+    return503OnClosing: false,
     trustProxy: config.trustProxy,
     // A URL that cannot be decoded never reaches a route, nor its error handler.
     frameworkErrors: (_error, _request, reply) => {
@@ -98,12 +100,18 @@ function newServer(logger: FastifyBaseLogger, config: HttpConfig): HttpApp {
   return app;
 }
 
-/** A connection that is kept after its last answer would hold up the close until it times out. */
-function endOnClose(app: HttpApp, followers: FeedFollowers): void {
+/**
+ * What comes while the server closes is refused, and may be asked elsewhere. A connection that is kept after its last answer
+ * would hold up the close until it times out.
+ */
+function endOnClose(app: HttpApp, { retryAfterMs }: HttpConfig, followers: FeedFollowers): void {
   let isClosing = false;
   app.addHook('preClose', async () => {
     isClosing = true;
     followers.stop();
+  });
+  app.addHook('onRequest', async (_request, reply) => {
+    if (isClosing) return sendProblem(reply, new ProblemError('shutting_down', undefined, { retryAfterMs }));
   });
   app.addHook('onSend', async (_request, reply) => {
     if (isClosing) reply.header('connection', 'close');
