@@ -11,14 +11,14 @@ import {
 import { LOWEST_KEY } from '../../engine/queue/key.ts';
 import type {
   AssignmentInsert,
-  AssignmentUpdate,
   CommitOutcome,
   ProjectRow,
   ShardBatch,
   Store,
   TaskRow,
-  TaskUpdate,
 } from '../../engine/store/store.ts';
+
+import { at, ended, written } from './rows.ts';
 
 const TERM_MS = 3_000;
 
@@ -120,30 +120,6 @@ export function storeConformance(makeBench: () => Promise<StoreBench>): void {
     state: 'active',
     deadlineInMs: 60_000,
     endReason: null,
-    ...more,
-  });
-
-  const ended = (id: AssignmentId, state: AssignmentUpdate['state']): AssignmentUpdate => ({
-    id,
-    state,
-    slot: null,
-    deadlineInMs: null,
-    endReason: null,
-  });
-
-  const written = (task: TaskRow, more: Partial<TaskUpdate>): TaskUpdate => ({
-    id: task.id,
-    state: task.state,
-    overlap: task.overlap,
-    filled: task.filled,
-    filledSlots: task.filledSlots,
-    attempts: task.attempts,
-    condition: task.condition,
-    holdDetail: null,
-    priority: task.priority,
-    queuePriority: task.queuePriority,
-    had: task.had,
-    requeued: task.requeued,
     ...more,
   });
 
@@ -414,10 +390,4 @@ export function storeConformance(makeBench: () => Promise<StoreBench>): void {
     const [one, two] = [await store.allocateAssignmentIds(), await store.allocateAssignmentIds()];
     expect(two.first).toBeGreaterThanOrEqual(one.first + one.count);
   });
-}
-
-function at<T>(rows: readonly T[], index: number): T {
-  const row = rows[index];
-  if (row === undefined) throw new Error(`there is no row ${index}`);
-  return row;
 }
