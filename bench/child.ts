@@ -5,6 +5,9 @@ import { once } from 'node:events';
 export interface Child<Order, Answer> {
   /** @throws (rejects) when the child reports an error or ends without an answer. */
   ask(order: Order): Promise<Answer>;
+  readonly pid: number;
+  /** Ends it at once, and resolves when it is gone. */
+  kill(): Promise<void>;
   /** Lets the child end by itself. */
   stop(): Promise<void>;
 }
@@ -23,6 +26,12 @@ export function startChild<Order extends object, Answer>(
   });
   return {
     ask: (order) => exchange(child, order),
+    pid: child.pid ?? 0,
+    async kill() {
+      const ended = once(child, 'exit');
+      child.kill('SIGKILL');
+      await ended;
+    },
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const ended = once(child, 'exit');

@@ -20,6 +20,7 @@ const CYCLES_MAX = 10_000;
 const TIMES = { heartbeatMs: 45_000, reconnectGraceMs: 15_000, maxDurationMs: 1_800_000 };
 /** After the kill: until the gateway counts as dead (4 s) and the grace of those who were there is over. */
 const GRACE_IS_OVER_MS = TIMES.reconnectGraceMs + 6_000;
+const WARM_UP_MS = 1_000;
 const LAG_METRIC = /^baton_nodejs_eventloop_lag_max_seconds (\S+)$/m;
 
 export interface StormPlan {
@@ -29,6 +30,11 @@ export interface StormPlan {
   readonly postmasterPid?: number;
   readonly annotators: number;
   readonly manners: Manners;
+  /** How long the work of others is timed before the kill, and from the kill on. */
+  readonly calmMs: number;
+  readonly stormMs: number;
+  /** Waits until every grace is over and looks again: a lease that ends late would show only then. */
+  readonly waitsOutGraces: boolean;
   readonly say: (line: string) => void;
 }
 
@@ -81,8 +87,8 @@ export async function runStorm(plan: StormPlan): Promise<StormReport> {
     await people.ask({ begin: { url: dying.url, people: plansOf(annotatorIds) } });
     await bystanders.ask({ connect: { port: Number(new URL(other.url).port), annotatorIds: bystanderIds } });
     const paced = { perSecond: CYCLES_PER_SECOND, kind: 'work' } as const;
-    await bystanders.ask({ openLoopMs: 2_000, ...paced });
-    const workBefore = await bystanders.ask({ openLoopMs: 5_000, ...paced });
+    await bystanders.ask({ openLoopMs: WARM_UP_MS, ...paced });
+    const workBefore = await bystanders.ask({ openLoopMs: plan.calmMs, ...paced });
     await Promise.all([other, ...engines].map(lagOf));
     const before = await usage(plan, other, engines);
     const clientsBefore = (await people.ask({ beat: 'all' })).cpuMs;
@@ -101,10 +107,10 @@ export async function runStorm(plan: StormPlan): Promise<StormReport> {
     const [killedMs, { back, after }, workDuring] = await Promise.all([
       kill(),
       comeBack(),
-      bystanders.ask({ openLoopMs: 6_000, ...paced }),
+      bystanders.ask({ openLoopMs: plan.stormMs, ...paced }),
     ]);
     const [gatewayMs, ...enginesMs] = await Promise.all([other, ...engines].map(lagOf));
-    await delay(Math.max(0, killedMs + GRACE_IS_OVER_MS - performance.now()));
+    if (plan.waitsOutGraces) await delay(Math.max(0, killedMs + GRACE_IS_OVER_MS - performance.now()));
     const { alive } = await people.ask({ beat: 'all' });
     return {
       ...back,
