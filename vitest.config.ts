@@ -21,7 +21,8 @@ export default defineConfig({
         test: {
           name: 'whole',
           include: ['test/**/*.test.ts'],
-          testTimeout: 30_000,
+          // Servers start and stop in many of them, and a bare machine may be a slow one: only what hangs shall fail.
+          testTimeout: 90_000,
           hookTimeout: 120_000,
           globalSetup: ['test/support/global-setup.ts'],
         },

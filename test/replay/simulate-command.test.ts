@@ -87,7 +87,7 @@ test('recorded judgments replayed from the command line are the ones that are ex
   for (const { externalId, annotator, result } of lines) {
     expect(result).toEqual({ person: recording.judgment(annotator.externalId, externalId ?? '')?.value });
   }
-}, 60_000);
+}, 180_000);
 
 test('made-up answers fit the project, whoever comes and goes', async () => {
   await makeProject('invented', { overlap: 3, reconnectGraceMs: 200 });
@@ -97,7 +97,7 @@ test('made-up answers fit the project, whoever comes and goes', async () => {
   const lines = await exported('invented');
   expect(lines.length).toBe(summary.submitted);
   expect(lines.every(({ annotator }) => annotator.externalId.startsWith('sim-'))).toBe(true);
-}, 60_000);
+}, 180_000);
 
 test('it ends when what is left is not for these people, and their tokens with it', async () => {
   await makeProject('alone', { overlap: 2 });
@@ -117,7 +117,7 @@ test('it ends when what is left is not for these people, and their tokens with i
   );
   expect(tokens.items.length).toBeGreaterThan(0);
   expect(tokens.items.every(({ revokedAt }) => revokedAt !== null)).toBe(true);
-}, 60_000);
+}, 180_000);
 
 test('wrong usage is told apart from a server that says no', async () => {
   expect(await baton('simulate', '--project', 'nowhere')).toMatchObject({
