@@ -4,12 +4,13 @@ import { Command, CommanderError } from 'commander';
 import { startBenchCluster } from './postgres.ts';
 import { formatReport } from './print.ts';
 import { isMet, type Suite, type SuiteReport } from './suite.ts';
+import { clusterSuite } from './suites/cluster.ts';
 import { engineSuite } from './suites/engine.ts';
 import { memorySuite } from './suites/memory.ts';
 import { pickingSuite } from './suites/picking.ts';
 import { socketsSuite } from './suites/sockets.ts';
 
-const SUITES: readonly Suite[] = [engineSuite, socketsSuite, pickingSuite, memorySuite];
+const SUITES: readonly Suite[] = [engineSuite, socketsSuite, pickingSuite, memorySuite, clusterSuite];
 const EXIT = { failed: 1, usage: 2 } as const;
 
 interface Options {
